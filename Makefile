@@ -1,0 +1,42 @@
+# Needs Python 3.11 or newer, make and a package index. Everything is installed into this folder.
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+export UV_PYTHON_DOWNLOADS = never
+export UV_PYTHON ?= $(shell command -v $(PYTHON) 2>/dev/null)
+RUN = $(UV) run --frozen --no-sync
+READY = .venv/.ready
+
+.PHONY: demo test check format docs bench clean
+
+demo: $(READY)  ## run the bundled workflow against the embedded DSS simulator
+	@$(RUN) treadle dataiku demo
+
+test: $(READY)  ## every test
+	$(RUN) pytest
+
+check: $(READY)  ## formatting, lint, types, import contracts, generated docs
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+	$(RUN) python tools/generate_docs.py --check
+
+format: $(READY)
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+docs: $(READY)  ## write the generated parts of docs/
+	$(RUN) python tools/generate_docs.py
+
+bench: $(READY)  ## measure against bare aiohttp; prints the table of bench/README.md
+	$(RUN) python -m bench
+
+$(READY): uv.lock pyproject.toml | $(UV)
+	$(UV) sync --frozen --compile-bytecode
+	@touch $@
+
+.tools/bin/uv:
+	$(PYTHON) tools/bring_uv.py .tools
+
+clean:
+	rm -rf .venv .tools build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

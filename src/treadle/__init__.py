@@ -1,0 +1,1 @@
+"""Treadle runs Arazzo documents."""
