@@ -1,1 +1,53 @@
-"""Treadle runs Arazzo documents."""
+"""Treadle runs Arazzo documents: API workflows, from the command line or from Python.
+
+>>> import treadle
+>>> outcome = treadle.run("dataiku", "run-scenario-and-poll", {...}, server="https://dss.example.com/public/api")
+>>> outcome.raise_for_status()
+
+The names below are imported when they are first used, so that `import treadle` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from treadle._version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from treadle.api import LoadedDocument, Options, Outcome, Runner, check, load, run, run_async
+    from treadle.diagnostics import Diagnostic, Severity, Span, code_frame
+    from treadle.errors import (
+        DocumentInvalid,
+        EffectFailed,
+        ExpressionInvalid,
+        InputsInvalid,
+        RunRefused,
+        SourceInvalid,
+        TreadleError,
+    )
+
+_HOMES = {
+    "treadle.api": ("LoadedDocument", "Options", "Outcome", "Runner", "check", "load", "run", "run_async"),
+    "treadle.diagnostics": ("Diagnostic", "Severity", "Span", "code_frame"),
+    "treadle.errors": (
+        "DocumentInvalid", "EffectFailed", "ExpressionInvalid", "InputsInvalid", "RunRefused", "SourceInvalid",
+        "TreadleError",
+    ),
+}  # fmt: skip
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Diagnostic", "DocumentInvalid", "EffectFailed", "ExpressionInvalid", "InputsInvalid", "LoadedDocument", "Options",
+    "Outcome", "RunRefused", "Runner", "Severity", "SourceInvalid", "Span", "TreadleError", "__version__", "check",
+    "code_frame", "load", "run", "run_async",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'treadle' has no attribute {name!r}")
+    return getattr(import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,391 @@
+"""The Python interface: load, check, run. Everything here is exported by `treadle` itself.
+
+Put together from the layers below: the library of documents, the engine, the HTTP driver, the bundles.
+"""
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from treadle._version import VERSION
+from treadle.diagnostics import Diagnostic, Severity
+from treadle.drivers.documents import Library, LoadedDocument
+from treadle.drivers.http import Connection, Http, Transport
+from treadle.drivers.run import Clock, SystemClock, drive
+from treadle.engine.effects import HttpFailed
+from treadle.engine.inputs import validated
+from treadle.engine.interpreter import Limits, Run
+from treadle.engine.journal import Failure, Record
+from treadle.engine.program import Program
+from treadle.engine.report import History, report, step_entries
+from treadle.engine.secrets import Secrets
+from treadle.errors import DocumentInvalid, EffectFailed, RunRefused
+from treadle.sources.request import HttpRequest
+from treadle.vendors import BUNDLES
+
+Observe = Callable[[Record], None]
+"""Is shown each record of a run as it happens."""
+_T = TypeVar("_T")
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """The options of a run, named as on the command line; times in seconds, sizes in bytes.
+
+    Attributes:
+        server: a base URL for all sources, or base URLs by the name of the source.
+        source: what to load in place of a source description's url, by its name: path, URL or bundled name.
+        strict: refuse the dialects of real documents.
+        timeout: limit of the whole run.
+    """
+
+    server: str | Mapping[str, str] | None = None
+    source: Mapping[str, str] | None = None
+    strict: bool = False
+    timeout: float | None = None
+    request_timeout: float = 30.0
+    poll_interval: float = 1.0
+    poll_max_interval: float = 15.0
+    max_steps: int = 100_000
+    transport_retries: int = 3
+    max_retry_after: float = 300.0
+    max_body: int = 64 * 1024 * 1024
+    insecure: bool = False
+    ca_cert: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    proxy: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            RunRefused: a number is negative, or the server is no URL.
+        """
+        for name in ("timeout", "request_timeout", "poll_interval", "poll_max_interval", "max_retry_after"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise RunRefused(f"{name} is {value}, but must be a number of seconds that is not negative")
+        if self.request_timeout == 0 or self.timeout == 0:
+            raise RunRefused("a timeout of 0 seconds leaves no time for anything", hint="leave it out for no limit")
+        for name in ("max_steps", "max_body", "transport_retries"):
+            if getattr(self, name) < 0:
+                raise RunRefused(f"{name} is {getattr(self, name)}, but must not be negative")
+        for url in self.servers.values():
+            if not url.startswith(("http://", "https://")):
+                raise RunRefused(f"the server '{url}' is no http(s) URL", hint="write it as https://HOST/BASE/PATH")
+
+    @property
+    def servers(self) -> Mapping[str, str]:
+        """Base URLs by the name of the source, `""` for all others."""
+        if self.server is None:
+            return {}
+        return {"": self.server} if isinstance(self.server, str) else self.server
+
+    def connection(self) -> Connection:
+        """Give what concerns the sending of requests."""
+        return Connection(**{name: getattr(self, name) for name in Connection.__struct_fields__ if hasattr(self, name)})
+
+    def limits(self) -> Limits:
+        """Give what bounds a run."""
+        return Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__})
+
+
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        run_id: the id of the run.
+        workflow_id: the workflow that ran.
+        status: succeeded, failed, limited, in-doubt or cancelled.
+        outputs: the workflow's outputs by name; what was missing is None.
+        error: why it did not succeed (kind, message, step_id, hint), or None.
+        diagnostics: warnings about the document.
+    """
+
+    __slots__ = ("_history", "_secrets", "diagnostics", "error", "outputs", "run_id", "status", "workflow_id")
+
+    def __init__(
+        self, run: Run, history: History, diagnostics: list[Diagnostic], secret_values: Secrets, run_id: str
+    ) -> None:
+        ended = run.outcome
+        if ended is None:
+            raise ValueError("the run has not ended")
+        self.run_id = run_id
+        self.workflow_id = run.program.workflow_id
+        self.status = ended.status
+        self.outputs = ended.outputs
+        self.error: Failure | None = ended.error
+        self.diagnostics = diagnostics
+        self._history = history
+        self._secrets = secret_values
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """What happened at each step, as in the report; the middle of a long loop is folded into a count."""
+        entries: list[dict[str, Any]] = self._secrets.value(step_entries(self._history, self.workflow_id))
+        return entries
+
+    def report(self) -> dict[str, Any]:
+        """Give the report `treadle.report/1` as a JSON value, with every secret masked."""
+        whole: dict[str, Any] = self._secrets.value(
+            report(self.run_id, self.workflow_id, self._history, self.diagnostics)
+        )
+        return whole
+
+    def raise_for_status(self) -> None:
+        """Do nothing where the run succeeded.
+
+        Raises:
+            EffectFailed: it did not.
+        """
+        if self.status != "succeeded":
+            message = self.error.message if self.error else f"the run ended {self.status}"
+            hint = self.error.hint if self.error else None
+            raise EffectFailed(self._secrets.text(message), hint=self._secrets.text(hint) if hint else None)
+
+    def __repr__(self) -> str:
+        return f"<Outcome {self.workflow_id} {self.status}>"
+
+
+class Prepared:
+    """A program with inputs that fit it: everything of a run that can be refused has been accepted."""
+
+    __slots__ = ("diagnostics", "inputs", "program", "secrets", "unused")
+
+    def __init__(
+        self, program: Program, inputs: Mapping[str, Any], diagnostics: list[Diagnostic], secret_names: frozenset[str]
+    ) -> None:
+        self.program = program
+        self.inputs, self.unused = validated(program.inputs, dict(inputs), program.workflow_id)
+        self.diagnostics = diagnostics
+        names = secret_names.union(program.secrets)
+        self.secrets = Secrets(self.inputs[name] for name in names if name in self.inputs)
+
+
+class Runner:
+    """Connection pools, compiled programs and limits shared by many runs; an asynchronous context manager.
+
+    Takes the options of `Options` as keywords.
+
+    Raises:
+        RunRefused: an option makes no sense.
+    """
+
+    def __init__(self, *, clock: Clock | None = None, **options: Any) -> None:
+        self.options = options.pop("options", None) or _options(options)
+        self._clock = clock or SystemClock()
+        self._limits = self.options.limits()
+        self._transport = Transport(self.options.connection(), f"treadle/{VERSION}")
+        self._library = Library(BUNDLES, self._fetch)
+        self._programs: dict[tuple[int, str], tuple[LoadedDocument, Program, list[Diagnostic]]] = {}
+
+    async def __aenter__(self) -> "Runner":
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    async def load(self, source: str) -> LoadedDocument:
+        """Load a document from a path, an http(s) URL or a bundled name.
+
+        Raises:
+            DocumentInvalid: it is not there or not valid; `diagnostics` says why.
+        """
+        return await self._library.load(source)
+
+    async def check(self, document: LoadedDocument, workflow_id: str) -> tuple[Program | None, list[Diagnostic]]:
+        """Compile a workflow; the program is None where a diagnostic is an error. Programs are kept.
+
+        Raises:
+            RunRefused: there is no such workflow, or an option names a source that is not there.
+        """
+        known = self._programs.get((id(document), workflow_id))
+        if known is not None:
+            return known[1], known[2]
+        options = self.options
+        program, diagnostics = await self._library.compile(
+            document, workflow_id, strict=options.strict, servers=options.servers, sources=options.source
+        )
+        if program is not None:
+            self._programs[id(document), workflow_id] = (document, program, diagnostics)
+        return program, diagnostics
+
+    async def prepare(
+        self,
+        document: LoadedDocument | str,
+        workflow_id: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        secret_names: frozenset[str] = frozenset(),
+    ) -> Prepared:
+        """Do everything that comes before the first request.
+
+        Raises:
+            DocumentInvalid: the document or a source cannot be used.
+            InputsInvalid: the inputs do not fit.
+            RunRefused: there is no such workflow, or it has to be named.
+        """
+        loaded = await self.load(document) if isinstance(document, str) else document
+        chosen = workflow_id or _only_workflow(loaded)
+        program, diagnostics = await self.check(loaded, chosen)
+        if program is None:
+            raise DocumentInvalid(f"workflow '{chosen}' of {loaded.name} cannot be run", diagnostics)
+        return Prepared(program, inputs or {}, diagnostics, secret_names)
+
+    async def run(
+        self,
+        document: LoadedDocument | str,
+        workflow_id: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        observe: Observe | None = None,
+    ) -> Outcome:
+        """Run a workflow; raises like `prepare`, and never for what happens during the run."""
+        return await self.execute(await self.prepare(document, workflow_id, inputs), observe=observe)
+
+    async def execute(self, prepared: Prepared, *, observe: Observe | None = None) -> Outcome:
+        """Run what was prepared."""
+        run = Run(prepared.program, prepared.inputs, self._limits)
+        history = History()
+
+        async def append(records: list[Record]) -> None:
+            for record in records:
+                history.add(record)
+                if observe is not None:
+                    observe(record)
+
+        http = Http(self._transport, self._clock)
+        await drive(run, http, append, self._clock, timeout=self.options.timeout)
+        return Outcome(run, history, prepared.diagnostics, prepared.secrets, secrets.token_hex(8))
+
+    async def _fetch(self, url: str) -> str:
+        answer = await self._transport.exchange(HttpRequest("GET", url), self.options.request_timeout)
+        if isinstance(answer, HttpFailed):
+            raise RunRefused(f"{url} cannot be loaded: {answer.message}", hint=answer.hint)
+        if answer.status != 200:
+            raise RunRefused(f"{url} cannot be loaded: the server answered {answer.status}", hint="check the URL")
+        return answer.body.decode("utf-8", errors="replace")
+
+
+def load(source: str) -> LoadedDocument:
+    """Load an Arazzo document from a path, an http(s) URL, or a bundled name such as `dataiku`.
+
+    Raises:
+        DocumentInvalid: it is not there or not valid; `diagnostics` says why, each with its place.
+    """
+    return _blocking(_with_runner(lambda runner: runner.load(str(source)), Options()))
+
+
+def check(source: str | LoadedDocument, /, **options: Any) -> list[Diagnostic]:
+    """Load a document, compile all its workflows, and give every diagnostic, most of them with a place and a hint.
+
+    Takes the options of `Options` as keywords (`strict`, `server`, `source`). Sends nothing to the described APIs.
+    """
+
+    async def checked(runner: Runner) -> list[Diagnostic]:
+        try:
+            document = await runner.load(source) if isinstance(source, str) else source
+        except DocumentInvalid as error:
+            return error.diagnostics
+        found: list[Diagnostic] = []
+        for workflow_id in document.workflow_ids:
+            _, diagnostics = await runner.check(document, workflow_id)
+            found += [diagnostic for diagnostic in diagnostics if diagnostic not in found]
+        return found
+
+    return _blocking(_with_runner(checked, _options(options)))
+
+
+async def run_async(
+    document: LoadedDocument | str,
+    workflow_id: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    *,
+    observe: Observe | None = None,
+    **options: Any,
+) -> Outcome:
+    """Run a workflow on the running event loop.
+
+    Args:
+        document: a loaded document, or what `load` takes.
+        workflow_id: the workflow; may be left out where the document has one.
+        inputs: the workflow's inputs by name.
+        observe: is shown each record of the run as it happens.
+        options: those of `Options`.
+
+    Raises:
+        DocumentInvalid: the document or a source cannot be used.
+        InputsInvalid: the inputs do not fit.
+        RunRefused: there is no such workflow, or an option makes no sense.
+    """
+    return await _with_runner(
+        lambda runner: runner.run(document, workflow_id, inputs, observe=observe), _options(options)
+    )
+
+
+def run(
+    document: LoadedDocument | str,
+    workflow_id: str | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    *,
+    observe: Observe | None = None,
+    **options: Any,
+) -> Outcome:
+    """Run a workflow and wait for its end, with or without a running event loop. Takes and raises as `run_async`."""
+    return _blocking(run_async(document, workflow_id, inputs, observe=observe, **options))
+
+
+async def _with_runner(use: Callable[[Runner], Awaitable[_T]], options: Options) -> _T:
+    async with Runner(options=options) as runner:
+        return await use(runner)
+
+
+def _options(given: Mapping[str, Any]) -> Options:
+    known = Options.__struct_fields__
+    for name in given:
+        if name not in known:
+            raise TypeError(f"there is no option '{name}'; there are {', '.join(known)}")
+    return Options(**given)
+
+
+def _only_workflow(loaded: LoadedDocument) -> str:
+    ids = loaded.workflow_ids
+    if len(ids) != 1:
+        raise RunRefused(f"{loaded.name} has {len(ids)} workflows; say which", hint=f"there are {', '.join(ids)}")
+    return ids[0]
+
+
+def _blocking(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine to its end; where a loop is running in this thread, in a thread of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    result: list[_T] = []
+    error: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            result.append(asyncio.run(work))
+        except BaseException as raised:  # noqa: BLE001 - handed on to the caller's thread, whatever it is
+            error.append(raised)
+
+    thread = threading.Thread(target=target, name="treadle-run")
+    thread.start()
+    thread.join()
+    if error:
+        raise error[0]
+    return result[0]
+
+
+__all__ = [
+    "Diagnostic", "LoadedDocument", "Options", "Outcome", "Runner", "Severity", "check", "load", "run", "run_async",
+]  # fmt: skip

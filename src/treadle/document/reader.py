@@ -1,0 +1,248 @@
+"""YAML 1.2 and JSON text to plain values, with a span for any location on demand.
+
+Values come from a fast parser that keeps no positions; when a diagnostic needs one, the text is walked once more by
+a parser that does. What the values mean is not known here.
+"""
+
+import bisect
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from treadle.diagnostics import Diagnostic, Severity, Span
+from treadle.errors import DocumentInvalid
+from treadle.pointer import Path
+
+MAX_TEXT = 64 * 1024 * 1024
+"""The largest text that is read, in characters."""
+MAX_ALIAS_BYTES = 16 * 1024 * 1024
+"""How much text YAML aliases may expand to, in bytes."""
+
+_POSITION = re.compile(r"at line (\d+),? column (\d+)")
+
+
+class Reading:
+    """A text with the value it holds.
+
+    Attributes:
+        name: the file or URL as the user named it; spans carry it.
+        text: the text itself.
+        value: the JSON value (objects, arrays, strings, numbers, booleans, None).
+    """
+
+    __slots__ = ("_index", "_line_starts", "_walk", "name", "text", "value")
+
+    def __init__(self, name: str, text: str, value: Any) -> None:
+        self.name = name
+        self.text = text
+        self.value = value
+        self._index: dict[Path, _Place] = {}
+        self._walk: Iterator[_Place] | None = None
+        self._line_starts: list[int] | None = None
+
+    def span(self, at: Path, start: int = 0, end: int | None = None, *, key: bool = False) -> Span:
+        """Give the place of the value at `at`, or with `key` of the name it stands under.
+
+        `start` and `end` narrow it to a part of a string value (offsets in characters). Where the location is absent,
+        the nearest place above it is given.
+        """
+        place = self._place(at)
+        if place is None:
+            return Span(self.name)
+        line, column, end_line, end_column = (place.key if key and place.key else None) or place.value
+        if key or not place.scalar or (start == 0 and end is None):
+            return Span(self.name, line + 1, column + 1, end_line + 1, end_column + 1)
+        return self._within(place, start, end)
+
+    def _within(self, place: "_Place", start: int, end: int | None) -> Span:
+        line, column, end_line, end_column = place.value
+        if place.style in ("|", ">"):
+            line, column = self._block_start(line)
+            before = place.text[:start] if place.style == "|" else ""
+            line += before.count("\n")
+            column += len(before) - (before.rfind("\n") + 1) if place.style == "|" else start
+            length = 1 if end is None else max(1, end - start)
+            return Span(self.name, line + 1, column + 1, line + 1, column + 1 + length)
+        if end_line != line:
+            return Span(self.name, line + 1, column + 1, end_line + 1, end_column + 1)
+        quote = 1 if place.style in ("'", '"') else 0
+        first = column + quote + start
+        last = column + quote + end if end is not None else end_column - quote
+        return Span(self.name, line + 1, first + 1, line + 1, max(last, first + 1) + 1)
+
+    def _block_start(self, line: int) -> tuple[int, int]:
+        lines = self.text.splitlines()
+        for number in range(line + 1, len(lines)):
+            if lines[number].strip():
+                return number, len(lines[number]) - len(lines[number].lstrip())
+        return line, 0
+
+    def _place(self, at: Path) -> "_Place | None":
+        if self._walk is None:
+            self._walk = _places(self.text)
+        for depth in range(len(at), -1, -1):
+            wanted = at[:depth]
+            found = self._index.get(wanted)
+            if found is None:
+                for place in self._walk:
+                    self._index.setdefault(place.at, place)
+                    if place.at == wanted:
+                        found = place
+                        break
+            if found is not None:
+                return found
+        return None
+
+    def offset_span(self, start: int, end: int) -> Span:
+        """Give the span between two offsets into the whole text."""
+        if self._line_starts is None:
+            self._line_starts = [0, *(match.end() for match in re.finditer("\n", self.text))]
+        first = bisect.bisect_right(self._line_starts, start) - 1
+        last = bisect.bisect_right(self._line_starts, end) - 1
+        return Span(
+            self.name, first + 1, start - self._line_starts[first] + 1, last + 1, end - self._line_starts[last] + 1
+        )
+
+
+class _Place:
+    """Where one node stands: its path, the marks of its key and of its value (0-based), and a scalar's text."""
+
+    __slots__ = ("at", "key", "scalar", "style", "text", "value")
+
+    def __init__(self, at: Path, key: tuple[int, int, int, int] | None, event: Any) -> None:
+        self.at = at
+        self.key = key
+        self.value = _marks(event)
+        self.text = getattr(event, "value", "")
+        self.scalar = hasattr(event, "value")
+        self.style = getattr(event, "style", None)
+
+
+def read(text: str, name: str) -> Reading:
+    """Read one YAML 1.2 or JSON document.
+
+    Args:
+        text: the text, already decoded.
+        name: what to call it in messages.
+
+    Raises:
+        DocumentInvalid: it is neither YAML nor JSON, a key stands twice, it is too large, nested too deeply, or its
+            aliases expand without bound.
+    """
+    if len(text) > MAX_TEXT:
+        raise _invalid("text-too-large", f"{name} has {len(text):,} characters; the limit is {MAX_TEXT:,}", name)
+    value = _load(text, name)
+    duplicates = [
+        Diagnostic(
+            "duplicate-key",
+            Severity.ERROR,
+            found.message,
+            Span(name, found.span.start.line, found.span.start.column, found.span.end.line, found.span.end.column),
+            "remove or rename one of the two; YAML and JSON keys are unique",
+        )
+        for found in _duplicate_keys(text)
+    ]
+    if duplicates:
+        raise DocumentInvalid(f"{name} has a key that stands twice", duplicates)
+    return Reading(name, text, value)
+
+
+def _load(text: str, name: str) -> Any:
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            return msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            pass  # flow-style YAML looks like JSON from afar; the YAML parser has the last word and the better message
+    import fast_yaml  # noqa: PLC0415 - JSON documents do without it
+
+    try:
+        return fast_yaml.safe_load(text, max_alias_bytes=MAX_ALIAS_BYTES, max_documents=1)
+    except ValueError as error:
+        raise _yaml_invalid(str(error), name) from error
+
+
+def _yaml_invalid(message: str, name: str) -> DocumentInvalid:
+    found = _POSITION.search(message)
+    phrase = _POSITION.sub("", message).replace("YAML parse error: ", "").replace("YAML syntax error: ", "").strip(" :")
+    line, column = (int(found[1]), int(found[2])) if found else (1, 1)
+    span = Span(name, line, column, line, column + 1)
+    diagnostic = Diagnostic("yaml-syntax", Severity.ERROR, phrase, span, "the text must be YAML 1.2 or JSON")
+    return DocumentInvalid(f"{name} is not valid YAML: {phrase}", [diagnostic])
+
+
+def _invalid(rule: str, message: str, name: str) -> DocumentInvalid:
+    return DocumentInvalid(message, [Diagnostic(rule, Severity.ERROR, message, Span(name))])
+
+
+def _duplicate_keys(text: str) -> list[Any]:
+    found: list[Any] = _duplicate_key_linter().lint(text)
+    return found
+
+
+@lru_cache(1)
+def _duplicate_key_linter() -> Any:
+    from fast_yaml import lint  # noqa: PLC0415 - as above
+
+    style = (
+        "braces brackets colons commas comments comments-indentation document-end document-start empty-lines "
+        "empty-values hyphens indentation key-ordering line-length new-line-at-end-of-file new-lines octal-values "
+        "quoted-strings trailing-whitespace truthy float-values invalid-anchor anchors"
+    )
+    # Only duplicate keys matter here; every style rule left on costs as much again as the parse.
+    return lint.Linter(lint.LintConfig(disabled_rules=style.split(), max_input_bytes=4 * MAX_TEXT))
+
+
+def _marks(event: Any) -> tuple[int, int, int, int]:
+    return (event.start_mark.line, event.start_mark.column, event.end_mark.line, event.end_mark.column)
+
+
+def _places(text: str) -> Iterator[_Place]:
+    import yaml  # noqa: PLC0415 - only a text that has something wrong is walked
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    stack: list[_Open] = []
+    try:
+        while loader.check_event():
+            yield from _advance(loader.get_event(), stack, yaml)
+    except yaml.YAMLError:
+        return  # the value was read by another parser; where the two differ, the nearest known place has to do
+
+
+class _Open:
+    """A collection that is being walked: its path, and in a mapping the key whose value comes next."""
+
+    __slots__ = ("at", "count", "key", "mapping")
+
+    def __init__(self, at: Path, *, mapping: bool) -> None:
+        self.at = at
+        self.mapping = mapping
+        self.key: Any = None
+        self.count = 0
+
+
+def _advance(event: Any, stack: list[_Open], yaml: Any) -> Iterator[_Place]:
+    if isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+        stack.pop()
+        return
+    if not isinstance(event, yaml.NodeEvent):
+        return
+    above = stack[-1] if stack else None
+    if above is not None and above.mapping and above.key is None:
+        above.key = event
+        return
+    key = None
+    at: Path = ()
+    if above is not None and above.mapping:
+        at, key = (*above.at, getattr(above.key, "value", "")), _marks(above.key)
+        above.key = None
+    elif above is not None:
+        at = (*above.at, above.count)
+        above.count += 1
+    yield _Place(at, key, event)
+    if isinstance(event, yaml.MappingStartEvent):
+        stack.append(_Open(at, mapping=True))
+    elif isinstance(event, yaml.SequenceStartEvent):
+        stack.append(_Open(at, mapping=False))

@@ -1,0 +1,104 @@
+"""The one loop that drives a run, and the protocols of what it needs: a performer of effects, a clock, a journal."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from treadle.engine.effects import Effect, Result, SendHttp, Sleep, Slept
+from treadle.engine.interpreter import Outcome, Run
+from treadle.engine.journal import Failure, Record
+
+Append = Callable[[list[Record]], Awaitable[None]]
+"""Takes the records of one turn, in their order; they are safe when it returns."""
+
+
+class Clock(Protocol):
+    """Time as a driver has it."""
+
+    def now(self) -> float:
+        """Give the seconds since the epoch."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that long."""
+
+
+class Performer(Protocol):
+    """Performs requests; never raises for what a server or a network does, that is a result."""
+
+    async def send(self, effect: SendHttp) -> Result:
+        """Send one request and bring its answer, or why there is none."""
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> float:
+        """Give the seconds since the epoch."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that long."""
+        await asyncio.sleep(seconds)
+
+
+async def drive(
+    run: Run, performer: Performer, append: Append, clock: Clock, *, timeout: float | None = None
+) -> Outcome:
+    """Drive a run from where it stands to its outcome.
+
+    Args:
+        run: the run, new or resumed.
+        performer: performs its requests.
+        append: takes the records of each turn before the next effect starts.
+        clock: tells the time and waits.
+        timeout: seconds for the whole run, or None.
+    """
+    if not run.pending() and run.outcome is None:
+        await append(run.begin(clock.now()))
+    deadline = None if timeout is None else clock.now() + timeout
+    while effects := run.pending():
+        effect = effects[0]  # a run asks for one thing at a time until steps can wait for messages
+        result = await _in_time(effect, performer, clock, deadline)
+        if result is None:
+            await append(run.stop(*_overdue(effect, timeout or 0.0), clock.now()))
+        else:
+            await append(run.deliver(effect.id, result, clock.now()))
+    if run.outcome is None:
+        raise AssertionError("a run with nothing pending has an outcome")
+    return run.outcome
+
+
+async def _in_time(effect: Effect, performer: Performer, clock: Clock, deadline: float | None) -> Result | None:
+    """Perform an effect, or give None where the run's deadline comes first."""
+    if deadline is None:
+        return await _perform(effect, performer, clock)
+    left = deadline - clock.now()
+    if isinstance(effect, Sleep):
+        # Known beforehand: waiting for a pause that cannot end in time would only cost time.
+        if effect.seconds * (1 - effect.jitter) >= left:
+            await clock.sleep(max(0.0, left))
+            return None
+        return await _perform(effect, performer, clock)
+    try:
+        async with asyncio.timeout(max(0.0, left)):
+            return await _perform(effect, performer, clock)
+    except TimeoutError:
+        return None
+
+
+async def _perform(effect: Effect, performer: Performer, clock: Clock) -> Result:
+    if isinstance(effect, Sleep):
+        spread = 1 + effect.jitter * (2 * random.random() - 1)  # noqa: S311 - spreads load, guards nothing
+        await clock.sleep(effect.seconds * spread)
+        return Slept()
+    return await performer.send(effect)
+
+
+def _overdue(effect: Effect, timeout: float) -> tuple[str, Failure]:
+    message = f"the run did not end within {timeout:g} s; it was at step '{effect.step_id}'"
+    if isinstance(effect, SendHttp) and not effect.idempotent:
+        message += f", and {effect.request.method} {effect.request.url} was under way: it may have taken effect"
+        return "in-doubt", Failure("in-doubt", message, effect.step_id, "find out whether the request took effect")
+    return "limited", Failure("timeout", message, effect.step_id, "what was started on the server goes on there")

@@ -1,0 +1,64 @@
+"""What a run asks its driver to do, and what the driver brings back. Effects have derived ids, never random ones."""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from treadle.sources.request import IDEMPOTENT_METHODS, SAFE_METHODS, HttpRequest
+
+
+class SendHttp(Struct, frozen=True, tag=True):
+    """Send one request; `timeout` in seconds is the step's own limit, or None where the step has none."""
+
+    id: str
+    step_id: str
+    request: HttpRequest
+    timeout: float | None = None
+
+    @property
+    def safe(self) -> bool:
+        """Whether the request only reads (RFC 9110 section 9.2.1); the driver may repeat such a one by itself."""
+        return self.request.method in SAFE_METHODS
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether sending it twice is as good as once (RFC 9110 section 9.2.2)."""
+        return self.request.method in IDEMPOTENT_METHODS
+
+
+class Sleep(Struct, frozen=True, tag=True):
+    """Wait `seconds`; the driver spreads it by up to `jitter` (a share, 0.1 is 10 %) either way."""
+
+    id: str
+    step_id: str
+    seconds: float
+    reason: str
+    jitter: float = 0.0
+
+
+class HttpResponse(Struct, frozen=True, tag=True):
+    """The answer to a SendHttp: header fields as received, body decoded from its content coding."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+class HttpFailed(Struct, frozen=True, tag=True):
+    """No answer to a SendHttp.
+
+    `sent` says that the request, or a part of it, may have reached the server.
+    """
+
+    kind: str
+    message: str
+    hint: str | None = None
+    sent: bool = False
+
+
+class Slept(Struct, frozen=True, tag=True):
+    """A Sleep is over."""
+
+
+Effect: TypeAlias = SendHttp | Sleep
+Result: TypeAlias = HttpResponse | HttpFailed | Slept

@@ -1,0 +1,121 @@
+"""A workflow's inputs against their JSON Schema (2020-12): defaults, conversion of text, every problem at once."""
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from treadle import pointer
+from treadle.errors import InputsInvalid
+
+_TYPES = {"string": str, "object": dict, "array": list, "boolean": bool, "null": type(None)}
+
+
+def properties(schema: Any, root: Any) -> dict[str, Any] | None:
+    """Give the declared properties of a schema, following local `$ref` and `allOf`; None when none are declared."""
+    schema = _dereferenced(schema, root)
+    if not isinstance(schema, dict):
+        return None
+    found: dict[str, Any] = {}
+    for part in schema.get("allOf", []) if isinstance(schema.get("allOf"), list) else []:
+        found |= properties(part, root) or {}
+    if isinstance(schema.get("properties"), dict):
+        found |= {str(name): _dereferenced(entry, root) for name, entry in schema["properties"].items()}
+    return found or None
+
+
+def _dereferenced(schema: Any, root: Any) -> Any:
+    for _ in range(20):
+        reference = schema.get("$ref") if isinstance(schema, dict) else None
+        if not isinstance(reference, str) or not reference.startswith("#/"):
+            return schema
+        schema = pointer.follow(root, pointer.parse(reference[1:])).value
+    return schema
+
+
+def from_text(schema: Any, name: str, text: str) -> Any:
+    """Convert text to the type that the input's schema asks for; where it does not fit, the text stays as it is.
+
+    A schema that allows a string gets the text; validation says the rest.
+    """
+    declared = (properties(schema, schema) or {}).get(name)
+    types = declared.get("type") if isinstance(declared, dict) else None
+    wanted = {types} if isinstance(types, str) else set(types or ["string"])
+    if "string" in wanted:
+        return text
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+    return text if isinstance(value, str) else value
+
+
+def validated(schema: Any, inputs: dict[str, Any], workflow_id: str) -> tuple[dict[str, Any], list[str]]:
+    """Give the inputs with defaults filled in, and a warning for each that the workflow does not declare.
+
+    Raises:
+        InputsInvalid: they do not fit; every problem is named with its pointer. Values are not shown.
+    """
+    if schema is None:
+        unknown = [f"workflow '{workflow_id}' declares no inputs; '{name}' is not used" for name in inputs]
+        return dict(inputs), unknown
+    filled = _filled(schema, inputs, schema, 0)
+    problems = [_problem(error) for error in _validator(msgspec.json.encode(schema)).iter_errors(filled)]
+    if problems:
+        declared = properties(schema, schema) or {}
+        hint = "give each as -i NAME=VALUE; the workflow takes " + ", ".join(declared) if declared else None
+        message = f"the inputs of workflow '{workflow_id}' are invalid: {'; '.join(problems)}"
+        raise InputsInvalid(message, problems, hint=hint)
+    declared = properties(schema, schema) or {}
+    return filled, [f"workflow '{workflow_id}' has no input '{name}'" for name in inputs if name not in declared]
+
+
+def _filled(schema: Any, value: Any, root: Any, depth: int) -> Any:
+    """Fill in defaults, also in nested objects; JSON Schema itself only annotates them."""
+    if not isinstance(value, dict) or depth > 50:
+        return value
+    result = dict(value)
+    for name, declared in (properties(schema, root) or {}).items():
+        if not isinstance(declared, dict):
+            continue
+        if name not in result and "default" in declared:
+            result[name] = declared["default"]
+        if name in result:
+            result[name] = _filled(declared, result[name], root, depth + 1)
+    return result
+
+
+def _problem(error: Any) -> str:
+    """Say what is wrong with one input. The library's own message is not used: it shows the value, maybe a secret."""
+    at = pointer.dump([str(token) for token in error.instance_path])
+    match error.kind.name:
+        case "required":
+            return f"'{at}{pointer.dump([error.kind.property])}' is required and absent"
+        case "additionalProperties":
+            return ", ".join(f"'{at}{pointer.dump([name])}' is not an input" for name in error.kind.unexpected)
+        case "type":
+            wanted = " or ".join(error.kind.types)
+            return f"'{at or '/'}' must be of type {wanted}, but is of type {_type_name(error.instance)}"
+        case "enum":
+            allowed = ", ".join(msgspec.json.encode(option).decode() for option in error.kind.options)
+            return f"'{at or '/'}' must be one of {allowed}"
+    expected = error.kind.value
+    shown = f": {msgspec.json.encode(expected).decode()}" if isinstance(expected, str | int | float) else ""
+    return f"'{at or '/'}' does not keep to '{error.kind.name}'{shown}"
+
+
+def _type_name(value: Any) -> str:
+    for name, kind in _TYPES.items():
+        if isinstance(value, kind):
+            return name
+    return "integer" if isinstance(value, int) else "number"
+
+
+@lru_cache(256)
+def _validator(schema: bytes) -> Any:
+    import jsonschema_rs  # noqa: PLC0415 - imported when a workflow has inputs
+
+    try:
+        return jsonschema_rs.Draft202012Validator(msgspec.json.decode(schema))
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        raise InputsInvalid(f"the schema of the inputs is invalid: {error}".splitlines()[0], []) from error

@@ -1,0 +1,141 @@
+"""Records of what happened in a run: versioned JSON, one a line. Reports, progress and resumption are readers of them.
+
+`Delivered` is what came from outside; feeding it again gives the same run. All others follow from it.
+"""
+
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from treadle.engine.effects import Result
+
+VERSION = 1
+"""The version of the journal; a reader of a later one still reads this."""
+
+
+class RunBegan(Struct, frozen=True, tag=True):
+    """The run began; `inputs` without those that are secret. Times are seconds since the epoch."""
+
+    at: float
+    workflow_id: str
+    inputs: dict[str, Any]
+    version: int = VERSION
+
+
+class StepBegan(Struct, frozen=True, tag=True):
+    """A request is about to be sent. For one that is not idempotent this is its announcement."""
+
+    at: float
+    effect_id: str
+    step_id: str
+    visit: int
+    attempt: int
+    method: str
+    url: str
+    idempotent: bool
+
+
+class Criterion(Struct, frozen=True):
+    """A criterion as it was found."""
+
+    condition: str
+    passed: bool
+    why: str = ""
+
+
+class Failure(Struct, frozen=True):
+    """Why a step or a run failed, in words for people."""
+
+    kind: str
+    message: str
+    step_id: str | None = None
+    hint: str | None = None
+
+
+class ActionTaken(Struct, frozen=True):
+    """The action that followed a step."""
+
+    name: str
+    type: str
+
+
+class StepEnded(Struct, frozen=True, tag=True):
+    """An attempt at a step is over; `status` is succeeded or failed, `response` the HTTP status if there was one."""
+
+    at: float
+    began: float
+    step_id: str
+    visit: int
+    attempt: int
+    status: str
+    method: str | None = None
+    url: str | None = None
+    response: int | None = None
+    criteria: tuple[Criterion, ...] = ()
+    action: ActionTaken | None = None
+    outputs: dict[str, Any] = {}
+    error: Failure | None = None
+
+
+class Waiting(Struct, frozen=True, tag=True):
+    """A pause of `seconds` before a step; `reason` is poll, retry or retry-after."""
+
+    at: float
+    step_id: str
+    seconds: float
+    reason: str
+
+
+class Warned(Struct, frozen=True, tag=True):
+    """Something worth knowing that did not stop the run."""
+
+    at: float
+    rule: str
+    message: str
+
+
+class Delivered(Struct, frozen=True, tag=True):
+    """The result of an effect, as the driver brought it."""
+
+    at: float
+    effect_id: str
+    result: Result
+
+
+class Stopped(Struct, frozen=True, tag=True):
+    """The driver stopped the run: a limit was reached, or somebody asked for it."""
+
+    at: float
+    status: str
+    error: Failure
+
+
+class RunEnded(Struct, frozen=True, tag=True):
+    """The run is over; `status` is succeeded, failed, limited, in-doubt or cancelled."""
+
+    at: float
+    status: str
+    outputs: dict[str, Any]
+    error: Failure | None = None
+
+
+Record: TypeAlias = RunBegan | StepBegan | StepEnded | Waiting | Warned | Delivered | Stopped | RunEnded
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Record)
+
+
+def write(record: Record) -> bytes:
+    """Write a record as one line of JSON, without the line's end."""
+    return _encoder.encode(record)
+
+
+def read(line: bytes | str) -> Record:
+    """Read a record.
+
+    Raises:
+        msgspec.ValidationError: the line is not a record of a version that this reader knows.
+    """
+    record: Record = _decoder.decode(line)
+    return record

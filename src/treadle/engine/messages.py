@@ -1,0 +1,101 @@
+"""Requests and responses as runtime expressions see them."""
+
+from typing import Any
+
+import msgspec
+
+from treadle.engine.effects import HttpResponse
+from treadle.expressions.evaluate import Missing
+from treadle.sources.request import HttpRequest, is_json
+
+_UNREAD = object()
+_NO_CONTENT = frozenset({204, 205, 304})
+
+
+class Request:
+    """`$request`: the parameters as they were given, the header fields and the body as sent."""
+
+    __slots__ = ("_body", "_headers", "_paths", "_queries")
+
+    def __init__(self, request: HttpRequest, parameters: list[tuple[str, str, Any]], body: Any) -> None:
+        self._headers = {name.lower(): value for name, value in request.headers}
+        self._queries = {name: value for location, name, value in parameters if location == "query"}
+        self._paths = {name: value for location, name, value in parameters if location == "path"}
+        self._body = body
+
+    def header(self, name: str) -> Any:
+        """Give one header field."""
+        return self._headers.get(name.lower())
+
+    def query(self, name: str) -> Any:
+        """Give one query parameter."""
+        return self._queries.get(name)
+
+    def path(self, name: str) -> Any:
+        """Give one path parameter."""
+        return self._paths.get(name)
+
+    def body(self) -> Any:
+        """Give the payload."""
+        return self._body
+
+
+class Response:
+    """`$response`: the body is read when it is first asked for."""
+
+    __slots__ = ("_body", "_headers", "response")
+
+    def __init__(self, response: HttpResponse) -> None:
+        self.response = response
+        self._headers: dict[str, str] | None = None
+        self._body: Any = _UNREAD
+
+    def header(self, name: str) -> Any:
+        """Give one header field; several of a name are joined by commas (RFC 9110 section 5.3)."""
+        if self._headers is None:
+            headers: dict[str, str] = {}
+            for field, value in self.response.headers:
+                key = field.lower()
+                headers[key] = f"{headers[key]}, {value}" if key in headers else value
+            self._headers = headers
+        return self._headers.get(name.lower())
+
+    def query(self, name: str) -> Any:
+        """A response has no query."""
+        del name
+
+    def path(self, name: str) -> Any:
+        """A response has no path."""
+        del name
+
+    def body(self) -> Any:
+        """Give the body: the value where it is JSON, the text where it is not, Missing where it is empty."""
+        if self._body is _UNREAD:
+            self._body = self._read()
+        return self._body
+
+    def _read(self) -> Any:
+        body = self.response.body
+        content_type = self.header("content-type") or ""
+        if not body.strip():
+            unreadable = self.response.status not in _NO_CONTENT
+            return Missing(f"the body of the answer (status {self.response.status}) is empty", unreadable=unreadable)
+        if is_json(content_type) or not content_type:
+            try:
+                return msgspec.json.decode(body)
+            except (msgspec.DecodeError, RecursionError):
+                pass  # kept as text: going into it says that the body is no JSON
+        return body.decode(_charset(content_type), errors="replace")
+
+
+def _charset(content_type: str) -> str:
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            charset = value.strip().strip('"')
+            try:
+                "".encode(charset)
+            except (LookupError, ValueError):
+                break
+            return charset
+    return "utf-8"

@@ -1,0 +1,91 @@
+"""Which operation a step means: operationId and operationPath, over all source descriptions of a document."""
+
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from treadle.document.model import Document
+from treadle.errors import ExpressionInvalid, TreadleError
+from treadle.expressions.dialect import Finding
+from treadle.expressions.syntax import SourceReference, parse
+from treadle.sources.openapi import Description
+from treadle.sources.operation import Operation
+
+
+class OperationUnknown(TreadleError):
+    """No description has the operation, or more than one has."""
+
+
+class Operations:
+    """The operations of a document's sources, and the servers they are at."""
+
+    def __init__(
+        self, document: Document, descriptions: Mapping[str, Description | None], servers: Mapping[str, str]
+    ) -> None:
+        self.document = document
+        self.descriptions = {name: found for name, found in descriptions.items() if found is not None}
+        self.servers = servers
+
+    def find(self, text: str, *, by_path: bool, findings: list[Finding]) -> tuple[Operation, str]:
+        """Give the operation that an operationId or operationPath names, and its server's URL.
+
+        Raises:
+            TreadleError: there is none, more than one, or its server is not known.
+        """
+        operation = self._by_path(text) if by_path else self._by_id(text, findings)
+        return operation, self._server(operation)
+
+    def _server(self, operation: Operation) -> str:
+        server = self.servers.get(operation.source) or self.servers.get("") or operation.server
+        if not server.startswith(("http://", "https://")):
+            raise OperationUnknown(
+                f"the server of source '{operation.source}' is '{server}', which is no URL to send requests to",
+                hint="name it: --server https://HOST/BASE/PATH",
+            )
+        return server
+
+    def _described(self, name: str) -> Description:
+        if name not in self.descriptions:
+            known = {source.name: source.type for source in self.document.source_descriptions}
+            if name in known:
+                raise OperationUnknown(f"source '{name}' is of type {known[name]} and has no operations to call")
+            listed = ", ".join(known)
+            raise OperationUnknown(f"there is no source description '{name}'", hint=f"the document has {listed}")
+        return self.descriptions[name]
+
+    def _by_id(self, text: str, findings: list[Finding]) -> Operation:
+        if text.startswith("$"):
+            reference = parse(text)
+            if not isinstance(reference, SourceReference):
+                raise ExpressionInvalid(
+                    f"`{text}` names no operation", hint="write `$sourceDescriptions.NAME.OPERATION`"
+                )
+            return self._described(reference.source).operation(reference.reference)
+        having = [found for found in self.descriptions.values() if text in found.operations()]
+        if len(having) == 1:
+            others = [source for source in self.document.source_descriptions if source.type != "arazzo"]
+            if len(others) > 1:
+                # "If multiple (non arazzo type) sourceDescriptions are defined, then the operationId MUST be specified
+                # using a Runtime Expression."
+                message = "with several source descriptions an operationId names its own"
+                correct = f"write `$sourceDescriptions.{having[0].name}.{text}`"
+                findings.append(Finding("plain-operation-id", message, 0, len(text), correct))
+            return having[0].operation(text)
+        if having:
+            names = ", ".join(found.name for found in having)
+            raise OperationUnknown(
+                f"operationId '{text}' stands in several sources: {names}",
+                hint=f"write `$sourceDescriptions.{having[0].name}.{text}`",
+            )
+        hints = [hint for found in self.descriptions.values() if (hint := found.suggest(text)) is not None]
+        hints.sort(key=lambda hint: not hint.startswith("did you mean"))
+        raise OperationUnknown(f"no source has an operation '{text}'", hint=hints[0] if hints else None)
+
+    def _by_path(self, text: str) -> Operation:
+        source, joint, fragment = text.partition("#")
+        if source.startswith("{") and source.endswith("}") and joint:
+            reference = parse(source[1:-1])
+            if isinstance(reference, SourceReference) and reference.reference == "url":
+                return self._described(reference.source).at_pointer(unquote(fragment))
+        raise ExpressionInvalid(
+            f"`{text}` is no operationPath", hint="write `{$sourceDescriptions.NAME.url}#/paths/~1the~1path/get`"
+        )

@@ -1,0 +1,55 @@
+"""How loops are paced: a step that is entered again by `goto` with no other delay on the way round waits first."""
+
+from email.utils import parsedate_to_datetime
+
+from treadle.engine.program import Poll
+
+
+class Pace:
+    """What a run remembers of its loops: pauses so far, and for each step when it was entered and how often paced."""
+
+    __slots__ = ("_paced", "_pauses", "_seen", "_since")
+
+    def __init__(self) -> None:
+        self._pauses = 0
+        self._seen: dict[int, int] = {}
+        self._paced: dict[int, int] = {}
+        self._since: dict[int, float] = {}
+
+    def slept(self) -> None:
+        """Note that a pause is over, wherever on the way round it was."""
+        self._pauses += 1
+
+    def enter(self, step: int, poll: Poll, now: float, *, by_goto: bool) -> float | None:
+        """Give the seconds to pause before the step with that index, or None where it may go on at once."""
+        again = by_goto and self._seen.get(step) == self._pauses
+        if not by_goto or step not in self._since:
+            self._since[step] = now
+            self._paced[step] = 0
+        pause = None
+        if again and poll.interval > 0:
+            pause = min(poll.interval * poll.backoff ** min(self._paced[step], 64), poll.max_interval)
+            self._paced[step] += 1
+        # The pause that is about to be made counts as one before this entry.
+        self._seen[step] = self._pauses + (pause is not None)
+        return pause
+
+    def too_long(self, step: int, poll: Poll, now: float) -> bool:
+        """Say whether a loop through this step has gone on for longer than the document allows."""
+        return poll.timeout is not None and step in self._since and now - self._since[step] > poll.timeout
+
+
+def retry_after_seconds(value: str | None, now: float) -> float | None:
+    """Read a Retry-After field (RFC 9110 section 10.2.3): seconds, or a date, seen from `now` (seconds since the epoch).
+
+    None where there is none, or none that can be read.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, TypeError):
+        return None

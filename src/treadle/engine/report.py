@@ -1,0 +1,124 @@
+"""Records to the report `treadle.report/1`: what happened in a run, as one JSON value.
+
+Steps of a long poll loop are folded while they come in, so that a report of a thousand polls is as small as one of two.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from treadle.diagnostics import Diagnostic
+from treadle.engine import journal
+from treadle.engine.journal import Record, StepEnded
+
+FORMAT = "treadle.report/1"
+
+
+class StepHistory:
+    """The attempts at one step: the first, the last, and how many there were."""
+
+    __slots__ = ("count", "first", "last")
+
+    def __init__(self, first: StepEnded) -> None:
+        self.first = first
+        self.last = first
+        self.count = 1
+
+
+class History:
+    """What happened in a run so far, kept small."""
+
+    __slots__ = ("began", "ended", "pauses", "steps", "warnings")
+
+    def __init__(self) -> None:
+        self.began = 0.0
+        self.ended: journal.RunEnded | None = None
+        self.steps: dict[str, StepHistory] = {}
+        self.warnings: list[journal.Warned] = []
+
+    def add(self, record: Record) -> None:
+        """Take in one more record."""
+        match record:
+            case StepEnded(step_id=step_id):
+                known = self.steps.get(step_id)
+                if known is None:
+                    self.steps[step_id] = StepHistory(record)
+                else:
+                    known.last = record
+                    known.count += 1
+            case journal.RunBegan(at):
+                self.began = at
+            case journal.Warned():
+                self.warnings.append(record)
+            case journal.RunEnded():
+                self.ended = record
+
+    def entries(self) -> list[tuple[StepEnded, int]]:
+        """Give the attempts in the order of their ends, each with the number of those folded away just before it."""
+        entries: list[tuple[StepEnded, int]] = []
+        for step in self.steps.values():
+            entries.append((step.first, 0))
+            if step.count > 1:
+                entries.append((step.last, step.count - 2))
+        return sorted(entries, key=lambda entry: (entry[0].at, entry[0].began))
+
+
+def step_entries(history: History, workflow_id: str) -> list[dict[str, Any]]:
+    """Give the `steps` of the report; `{"stepId", "folded"}` stands where attempts were folded away."""
+    entries: list[dict[str, Any]] = []
+    for record, folded in history.entries():
+        if folded:
+            entries.append({"stepId": record.step_id, "workflowId": workflow_id, "folded": folded})
+        entries.append(_step_entry(record, workflow_id))
+    return entries
+
+
+def report(run_id: str, workflow_id: str, history: History, diagnostics: list[Diagnostic]) -> dict[str, Any]:
+    """Give the report of a run that has ended. Secrets are still in it; mask them before it is shown."""
+    ended = history.ended
+    status, outputs, error = ("cancelled", {}, None) if ended is None else (ended.status, ended.outputs, ended.error)
+    warnings: list[dict[str, Any]] = [
+        {"rule": found.rule, "message": found.message, "location": str(found.span) if found.span else None}
+        for found in diagnostics
+    ]
+    warnings += [{"rule": found.rule, "message": found.message, "location": None} for found in history.warnings]
+    return {
+        "format": FORMAT,
+        "runId": run_id,
+        "workflowId": workflow_id,
+        "status": status,
+        "startedAt": timestamp(history.began),
+        "duration": round((ended.at if ended else history.began) - history.began, 6),
+        "outputs": outputs,
+        "warnings": warnings,
+        "steps": step_entries(history, workflow_id),
+        "error": None
+        if error is None
+        else {"kind": error.kind, "stepId": error.step_id, "message": error.message, "hint": error.hint},
+    }
+
+
+def timestamp(seconds: float) -> str:
+    """Write a moment (seconds since the epoch) by RFC 3339, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _step_entry(record: StepEnded, workflow_id: str) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "stepId": record.step_id,
+        "workflowId": workflow_id,
+        "visit": record.visit,
+        "attempt": record.attempt,
+        "status": record.status,
+        "startedAt": timestamp(record.began),
+        "duration": round(record.at - record.began, 6),
+        "request": None if record.url is None else {"method": record.method, "url": record.url},
+        "response": None if record.response is None else {"status": record.response},
+        "criteria": [
+            {"condition": found.condition, "passed": found.passed, "why": found.why} for found in record.criteria
+        ],
+        "action": None if record.action is None else {"name": record.action.name, "type": record.action.type},
+        "outputs": record.outputs,
+    }
+    if record.error is not None:
+        entry["error"] = {"kind": record.error.kind, "message": record.error.message, "hint": record.error.hint}
+    return entry

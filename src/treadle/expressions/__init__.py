@@ -1,0 +1,1 @@
+"""The little language: runtime expressions, templates, conditions, criteria and selectors, read once and evaluated."""

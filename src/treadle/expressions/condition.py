@@ -1,0 +1,383 @@
+"""Simple conditions (Criterion Object, section "Literals" to "Simple Conditions"): parse and compare.
+
+Precedence, tightest first: `!`, comparison, `&&`, `||`. The same grammar reads the comparisons that people write with
+type jsonpath, where an operand may start at `$`, the context.
+"""
+
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeAlias
+
+from msgspec import Struct
+
+from treadle.errors import ExpressionInvalid
+from treadle.expressions.dialect import Finding, Names, read_operand, read_steps
+from treadle.expressions.evaluate import Context, Missing, evaluate, kind
+from treadle.expressions.syntax import ContextValue, Expression, Navigation, dump
+
+_STOP = frozenset(" \t\r\n()<>,")
+_COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
+_WORDS = {"true": True, "false": False, "null": None}
+
+
+class Literal(Struct, frozen=True, tag=True):
+    """A boolean, null, number or string."""
+
+    value: bool | int | float | str | None
+
+
+class Operand(Struct, frozen=True, tag=True):
+    """A runtime expression in a condition."""
+
+    expression: Expression
+
+
+class Comparison(Struct, frozen=True, tag=True):
+    """`left operator right`."""
+
+    operator: str
+    left: "Condition"
+    right: "Condition"
+
+
+class Not(Struct, frozen=True, tag=True):
+    """`! condition`."""
+
+    condition: "Condition"
+
+
+class And(Struct, frozen=True, tag=True):
+    """Conditions joined by `&&`; all must hold."""
+
+    conditions: tuple["Condition", ...]
+
+
+class Or(Struct, frozen=True, tag=True):
+    """Conditions joined by `||`; one must hold."""
+
+    conditions: tuple["Condition", ...]
+
+
+Condition: TypeAlias = Literal | Operand | Comparison | Not | And | Or
+
+MAX_DEPTH = 50
+"""How deep parentheses and negations may nest."""
+
+
+def parse(text: str, names: Names, findings: list[Finding], *, rooted: bool = False) -> Condition:
+    """Read a condition; with `rooted`, an operand may be a path from `$`, the context.
+
+    Raises:
+        ExpressionInvalid: it is no condition; the offsets say where it stops to be one.
+    """
+    parser = _Parser(text, names, findings, rooted=rooted)
+    parser.space()
+    if parser.at == len(text):
+        parser.fail("a condition is expected, the text is empty")
+    condition = parser.either(0)
+    if parser.at != len(text):
+        parser.fail(f"{text[parser.at :].split()[0]!r} cannot stand here")
+    return condition
+
+
+class _Parser:
+    def __init__(self, text: str, names: Names, findings: list[Finding], *, rooted: bool) -> None:
+        self.text = text
+        self.names = names
+        self.findings = findings
+        self.rooted = rooted
+        self.at = 0
+
+    def fail(self, message: str, hint: str | None = None) -> NoReturn:
+        raise ExpressionInvalid(message, self.at, len(self.text), hint=hint)
+
+    def space(self) -> None:
+        while self.at < len(self.text) and self.text[self.at].isspace():
+            self.at += 1
+
+    def take(self, symbol: str) -> bool:
+        if not self.text.startswith(symbol, self.at):
+            return False
+        self.at += len(symbol)
+        self.space()
+        return True
+
+    def either(self, depth: int) -> Condition:
+        conditions = [self.both(depth)]
+        while self.take("||"):
+            conditions.append(self.both(depth))
+        return conditions[0] if len(conditions) == 1 else Or(tuple(conditions))
+
+    def both(self, depth: int) -> Condition:
+        conditions = [self.comparison(depth)]
+        while self.take("&&"):
+            conditions.append(self.comparison(depth))
+        return conditions[0] if len(conditions) == 1 else And(tuple(conditions))
+
+    def comparison(self, depth: int) -> Condition:
+        left = self.unary(depth)
+        for operator in _COMPARISONS:
+            if self.take(operator):
+                if self.text.startswith("=", self.at):
+                    self.fail("'===' is no operator of Arazzo", "write `==`")
+                return Comparison(operator, left, self.unary(depth, compared=True))
+        if self.text.startswith("=", self.at):
+            self.fail("'=' is no operator of Arazzo", "write `==`")
+        return left
+
+    def unary(self, depth: int, *, compared: bool = False) -> Condition:
+        if depth > MAX_DEPTH:
+            self.fail(f"the condition nests deeper than {MAX_DEPTH}")
+        if not self.text.startswith("!=", self.at) and self.take("!"):
+            return Not(self.unary(depth + 1))
+        if self.take("("):
+            inner = self.either(depth + 1)
+            if not self.take(")"):
+                self.fail("')' is expected here")
+            return inner
+        return self.primary(compared=compared)
+
+    def primary(self, *, compared: bool) -> Condition:
+        if self.at >= len(self.text):
+            self.fail("the condition ends where an operand is expected")
+        character = self.text[self.at]
+        if character == "'":
+            return self.single_quoted()
+        if character == '"':
+            return self.double_quoted()
+        if character == "$":
+            return self.operand()
+        begin = self.at
+        word = self.word()
+        self.at = begin + len(word)
+        self.space()
+        if word in _WORDS:
+            return Literal(_WORDS[word])
+        number = as_number(word)
+        if number is not None:
+            return Literal(number)
+        self.at = begin
+        if not compared:
+            self.fail(f"{word or character!r} is no literal and no runtime expression", "strings stand in 'quotes'")
+        return self.unquoted()
+
+    def word(self) -> str:
+        end = self.at
+        while end < len(self.text) and self.text[end] not in _STOP and not self.text.startswith(("&&", "||"), end):
+            if self.text.startswith(("==", "!="), end):
+                break
+            end += 1
+        return self.text[self.at : end]
+
+    def single_quoted(self) -> Literal:
+        begin = self.at
+        written = []
+        at = self.at + 1
+        while True:
+            end = self.text.find("'", at)
+            if end < 0:
+                self.fail("a string opens here that is not closed", "close it with '; inside, write '' for a quote")
+            written.append(self.text[at:end])
+            if not self.text.startswith("''", end):
+                break
+            written.append("'")
+            at = end + 2
+        self.at = end + 1
+        self.space()
+        if begin == 0 and self.at == len(self.text):
+            self.at = 0
+            self.fail("the whole condition is one string", "take the quotes away")
+        return Literal("".join(written))
+
+    def double_quoted(self) -> Literal:
+        end = self.text.find('"', self.at + 1)
+        if end < 0:
+            self.fail("a string opens here that is not closed", "a string stands in 'single quotes'")
+        value = self.text[self.at + 1 : end]
+        correct = "'" + value.replace("'", "''") + "'"
+        message = "a string in a condition stands in single quotes"
+        self.findings.append(Finding("double-quoted-string", message, self.at, end + 1, f"write `{correct}`"))
+        self.at = end + 1
+        self.space()
+        return Literal(value)
+
+    def unquoted(self) -> Literal:
+        end = self.at
+        while end < len(self.text) and self.text[end] not in "()" and not self.text.startswith(("&&", "||"), end):
+            end += 1
+        value = self.text[self.at : end].strip()
+        if not value:
+            self.fail("an operand is expected here")
+        correct = "'" + value.replace("'", "''") + "'"
+        message = "a string in a condition stands in single quotes"
+        self.findings.append(Finding("unquoted-string", message, self.at, self.at + len(value), f"write `{correct}`"))
+        self.at = end
+        return Literal(value)
+
+    def operand(self) -> Operand:
+        begin = self.at
+        end = self._operand_end(begin)
+        text = self.text[begin:end]
+        self.at = end
+        self.space()
+        steps = read_steps(text[1:]) if self.rooted else None
+        if steps is not None:
+            return Operand(Navigation(ContextValue(begin, begin + 1), steps, begin, end))
+        try:
+            return Operand(read_operand(text, self.names))
+        except ExpressionInvalid as error:
+            raise ExpressionInvalid(error.message, begin + error.start, end, hint=error.hint) from None
+
+    def _operand_end(self, at: int) -> int:
+        depth = 0
+        quote = ""
+        while at < len(self.text):
+            character = self.text[at]
+            if quote:
+                quote = "" if character == quote else quote
+            elif character in "'\"" and depth:
+                quote = character
+            elif character == "[":
+                depth += 1
+            elif character == "]":
+                depth -= 1
+            elif depth <= 0 and (character in _STOP or self.text.startswith(("==", "!=", "&&", "||"), at)):
+                break
+            at += 1
+        return at
+
+
+def as_number(text: str) -> int | float | None:
+    """Read a JSON number, or give None."""
+    digits = text[1:] if text[:1] == "-" else text
+    if digits.isascii() and digits.isdigit():
+        return int(text) if len(digits) < 400 else float("inf")
+    if not digits[:1].isdigit() or not set(digits) <= set("0123456789.eE+-"):
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def holds(condition: Condition, context: Context) -> bool:
+    """Say whether a condition holds; what is Missing makes a comparison false, never an error."""
+    match condition:
+        case Comparison(operator, left, right):
+            return _COMPARE[operator](_value(left, context), _value(right, context))
+        case And(conditions):
+            return all(holds(part, context) for part in conditions)
+        case Or(conditions):
+            return any(holds(part, context) for part in conditions)
+        case Not(inner):
+            return not holds(inner, context)
+    return truthy(_value(condition, context))
+
+
+def truthy(value: Any) -> bool:
+    """Bare operand: false for Missing, null, false, 0 and "", true otherwise."""
+    return not (isinstance(value, Missing) or value is None or value is False or value == 0 or value == "")
+
+
+def _value(condition: Condition, context: Context) -> Any:
+    if type(condition) is Operand:
+        return evaluate(condition.expression, context)
+    if type(condition) is Literal:
+        return condition.value
+    return holds(condition, context)
+
+
+def operands(condition: Condition) -> list[Expression]:
+    """Give the expressions of a condition, in their order."""
+    match condition:
+        case Operand(expression):
+            return [expression]
+        case Comparison(_, left, right):
+            return [*operands(left), *operands(right)]
+        case Not(inner):
+            return operands(inner)
+        case And(conditions) | Or(conditions):
+            return [expression for part in conditions for expression in operands(part)]
+    return []
+
+
+def explain(condition: Condition, context: Context) -> str:
+    """Say why a condition did not hold: the value of each expression in it, or what was missing."""
+    found = []
+    for expression in operands(condition):
+        value = evaluate(expression, context)
+        if isinstance(value, Missing):
+            found.append(value.why)
+        else:
+            shown = repr(value) if isinstance(value, str | int | float | bool) else kind(value)
+            found.append(f"`{dump(expression)}` is {_shortened(shown)}")
+    return "; ".join(dict.fromkeys(found))
+
+
+def _shortened(text: str, most: int = 120) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _equal(left: Any, right: Any) -> bool:
+    """Compare: case-insensitive strings, a numeric string as a number, null only with null, the rest deeply."""
+    if isinstance(left, str) and isinstance(right, str):
+        return left.casefold() == right.casefold()
+    left, right = _as_numbers(left, right)
+    if isinstance(left, bool) or isinstance(right, bool) or left is None or right is None:
+        return left is right
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_equal, left, right))
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_equal(value, right[name]) for name, value in left.items())
+    return bool(left == right)
+
+
+def _as_numbers(left: Any, right: Any) -> tuple[Any, Any]:
+    if isinstance(left, str) and _is_number(right):
+        number = as_number(left.strip())
+        return (left if number is None else number), right
+    if isinstance(right, str) and _is_number(left):
+        number = as_number(right.strip())
+        return left, (right if number is None else number)
+    return left, right
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _equals(left: Any, right: Any) -> bool:
+    if isinstance(left, Missing) or isinstance(right, Missing):
+        # Missing equals null: what is not there is as good as null to a condition.
+        return (left is None or isinstance(left, Missing)) and (right is None or isinstance(right, Missing))
+    return _equal(left, right)
+
+
+def _differs(left: Any, right: Any) -> bool:
+    if isinstance(left, Missing) or isinstance(right, Missing):
+        return False
+    return not _equal(left, right)
+
+
+def _ordered(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    def compare(left: Any, right: Any) -> bool:
+        left, right = _as_numbers(left, right)
+        if isinstance(left, str) and isinstance(right, str):
+            first, second = as_number(left.strip()), as_number(right.strip())
+            if first is not None and second is not None:
+                return test(first, second)
+            return test(left.casefold(), right.casefold())
+        if _is_number(left) and _is_number(right):
+            return test(left, right)
+        return False
+
+    return compare
+
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "==": _equals,
+    "!=": _differs,
+    "<": _ordered(lambda left, right: left < right),
+    "<=": _ordered(lambda left, right: left <= right),
+    ">": _ordered(lambda left, right: left > right),
+    ">=": _ordered(lambda left, right: left >= right),
+}

@@ -1,0 +1,234 @@
+"""Criteria: each type compiles its text when the document is loaded, and tests a context when a step has ended.
+
+A criterion that cannot be evaluated fails, and says so (section "Evaluation Errors").
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from treadle.errors import ExpressionInvalid
+from treadle.expressions import condition as conditions
+from treadle.expressions.condition import Condition
+from treadle.expressions.dialect import Finding, Names
+from treadle.expressions.evaluate import Context, Missing, evaluate, kind, to_text
+from treadle.expressions.selectors import query
+from treadle.expressions.syntax import ContextValue, Expression, Navigation, Template, dump, parse_template
+
+BACKTRACK_LIMIT = 1_000_000
+"""How many steps a regular expression may go back before it is given up."""
+
+
+class Test(Struct, frozen=True):
+    """A compiled criterion.
+
+    Attributes:
+        text: the condition as written, for reports.
+        type: simple, regex or jsonpath.
+        condition: the parsed condition; for regex and jsonpath the pattern or query, which may hold expressions.
+        context: the expression whose value it is applied to, absent for simple conditions.
+        lenient: whether a query may be read as a dialect where the strict reading selects nothing.
+    """
+
+    text: str
+    type: str
+    condition: Condition | Template | Expression | str
+    context: Expression | None = None
+    lenient: bool = False
+
+
+class Verdict(NamedTuple):
+    """What a test found: whether it passed, why not, whether it could be evaluated at all, and a dialect it needed."""
+
+    passed: bool
+    why: str = ""
+    evaluated: bool = True
+    dialect: Finding | None = None
+
+
+def compile_simple(text: str, context: Expression | None, names: Names, findings: list[Finding]) -> Test:
+    """Compile a simple condition; a `context` that stands beside it is not used.
+
+    Raises:
+        ExpressionInvalid: it cannot be read.
+    """
+    return Test(text, "simple", conditions.parse(text, names, findings), context)
+
+
+def compile_regex(text: str, context: Expression | None, _names: Names, _findings: list[Finding]) -> Test:
+    """Compile a regular expression of ECMA-262 flavour; expressions in braces are filled in at run time.
+
+    Raises:
+        ExpressionInvalid: it is no regular expression.
+    """
+    pattern = parse_template(text)
+    if isinstance(pattern, str):
+        _matcher(pattern)
+    return Test(text, "regex", pattern, context)
+
+
+def compile_jsonpath(text: str, context: Expression | None, names: Names, findings: list[Finding]) -> Test:
+    """Compile a JSONPath query of RFC 9535, or the comparison that people write in its place.
+
+    Raises:
+        ExpressionInvalid: it is neither.
+    """
+    pattern = parse_template(text)
+    if not isinstance(pattern, str):
+        return Test(text, "jsonpath", pattern, context)
+    if _compares(text):
+        condition = conditions.parse(text, names, [], rooted=True)
+        base = "" if context is None else dump(context)
+        correct = correct_comparison(condition, base)
+        message = "this is a comparison, and no JSONPath query"
+        findings.append(Finding("jsonpath-comparison", message, 0, len(text), correct))
+        return Test(text, "jsonpath", condition, context)
+    query(text)
+    return Test(text, "jsonpath", text, context, lenient=True)
+
+
+CRITERIA: dict[str, Callable[[str, Expression | None, Names, list[Finding]], Test]] = {
+    "simple": compile_simple,
+    "regex": compile_regex,
+    "jsonpath": compile_jsonpath,
+}
+"""The criterion types this version evaluates."""
+
+
+def criterion_expressions(test: Test) -> list[Expression]:
+    """Give the expressions in a criterion's condition; its context is not among them."""
+    match test.condition:
+        case str():
+            return []
+        case Template(parts):
+            return [part for part in parts if not isinstance(part, str)]
+        case conditions.Literal() | conditions.Operand() | conditions.Comparison() | conditions.Not():
+            return conditions.operands(test.condition)
+        case conditions.And() | conditions.Or():
+            return conditions.operands(test.condition)
+    return [test.condition]
+
+
+def check(test: Test, context: Context) -> Verdict:
+    """Say whether a criterion is satisfied in a context."""
+    if test.type == "simple":
+        return _check_condition(test.condition, context)
+    value = Missing("no context") if test.context is None else evaluate(test.context, context)
+    if isinstance(value, Missing):
+        return Verdict(passed=False, why=f"the context is missing: {value.why}", evaluated=not value.unreadable)
+    if value is None:
+        return Verdict(passed=False, why="the context is null")
+    if test.type == "jsonpath" and not isinstance(test.condition, str | Template):
+        if not isinstance(value, dict | list):
+            return _not_json(value)
+        context.value = value
+        return _check_condition(test.condition, context)
+    pattern = evaluate(test.condition, context)  # type: ignore[arg-type]  # conditions were handled above
+    if isinstance(pattern, Missing):
+        return Verdict(passed=False, why=f"the condition is incomplete: {pattern.why}", evaluated=False)
+    try:
+        if test.type == "regex":
+            return _check_regex(to_text(pattern), value)
+        return _check_jsonpath(to_text(pattern), value, lenient=test.lenient)
+    except ExpressionInvalid as error:
+        return Verdict(passed=False, why=error.message, evaluated=False)
+
+
+def _check_condition(condition: Any, context: Context) -> Verdict:
+    if conditions.holds(condition, context):
+        return Verdict(passed=True)
+    values = [evaluate(expression, context) for expression in conditions.operands(condition)]
+    unreadable = any(isinstance(value, Missing) and value.unreadable for value in values)
+    return Verdict(passed=False, why=conditions.explain(condition, context), evaluated=not unreadable)
+
+
+def _check_regex(pattern: str, value: Any) -> Verdict:
+    text = to_text(value)
+    if _matcher(pattern)(text):
+        return Verdict(passed=True)
+    shown = text if len(text) <= 120 else text[:119] + "…"
+    return Verdict(passed=False, why=f"no match in {shown!r}")
+
+
+def _check_jsonpath(text: str, value: Any, *, lenient: bool) -> Verdict:
+    if not isinstance(value, dict | list):
+        return _not_json(value)
+    if query(text)(value):
+        return Verdict(passed=True)
+    # The specification's own example, `$[?count(@.pets) > 0]` on an object body, selects nothing under RFC 9535.
+    if lenient and isinstance(value, dict) and text.replace(" ", "").startswith("$[?") and query(text)([value]):
+        message = "a filter selects among the children of the context; it was applied to the context itself"
+        correct = "wrap the context in an array, or write a simple condition"
+        return Verdict(passed=True, dialect=Finding("jsonpath-filter-on-object", message, 0, len(text), correct))
+    return Verdict(passed=False, why="the query selects nothing")
+
+
+def _not_json(value: Any) -> Verdict:
+    return Verdict(passed=False, why=f"the context is {kind(value)} and no JSON object or array", evaluated=False)
+
+
+def _compares(text: str) -> bool:
+    """Say whether an operator stands outside brackets and quotes, where a JSONPath query has none."""
+    depth = 0
+    quote = ""
+    for at, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character == "[":
+            depth += 1
+        elif character == "]":
+            depth -= 1
+        elif depth == 0 and (character in "<>!" or text.startswith(("==", "&&", "||"), at)):
+            return True
+    return False
+
+
+def correct_comparison(condition: Condition, base: str) -> str:
+    """Give the advice that turns a comparison from `$` into a simple condition."""
+    written = _written(condition, base)
+    return f"write `condition: {written}` without `type` and `context`"
+
+
+def _written(condition: Condition, base: str) -> str:
+    match condition:
+        case conditions.Literal(value):
+            quoted = value.replace("'", "''") if isinstance(value, str) else ""
+            return f"'{quoted}'" if isinstance(value, str) else to_text(value)
+        case conditions.Operand(Navigation(ContextValue(), steps)):
+            if "length" in steps:
+                return base + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+            return base + "#" + "".join(f"/{step}" for step in steps)
+        case conditions.Operand(expression):
+            return dump(expression)
+        case conditions.Comparison(operator, left, right):
+            return f"{_written(left, base)} {operator} {_written(right, base)}"
+        case conditions.Not(inner):
+            return f"!({_written(inner, base)})"
+        case conditions.And(parts):
+            return " && ".join(_grouped(part, base) for part in parts)
+        case conditions.Or(parts):
+            return " || ".join(_written(part, base) for part in parts)
+
+
+def _grouped(condition: Condition, base: str) -> str:
+    written = _written(condition, base)
+    return f"({written})" if isinstance(condition, conditions.Or) else written
+
+
+@lru_cache(512)
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    import jsonschema_rs  # noqa: PLC0415 - imported when a document has a regular expression
+
+    try:
+        # "pattern" of JSON Schema is ECMA-262 and searches, which is what a criterion asks for.
+        validator = jsonschema_rs.Draft202012Validator(
+            {"pattern": pattern}, pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACK_LIMIT)
+        )
+    except jsonschema_rs.ValidationError as error:
+        message = f"{pattern!r} is no regular expression"
+        raise ExpressionInvalid(message, 0, len(pattern), hint="the flavour is ECMA-262, as in JavaScript") from error
+    return validator.is_valid

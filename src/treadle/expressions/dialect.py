@@ -1,0 +1,233 @@
+"""The lenient readings of real documents, each one a named rewrite with its warning and the correct form.
+
+`read_value` and `read_operand` are the ways in: they try the grammar of `syntax` first and a dialect only where it
+does not fit. Which dialects there are is the table DIALECTS.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from treadle import pointer
+from treadle.errors import ExpressionInvalid
+from treadle.expressions.syntax import (
+    ROOTS,
+    Expression,
+    InputReference,
+    MessagePart,
+    Navigation,
+    OutputReference,
+    Reference,
+    StepReference,
+    Template,
+    WorkflowReference,
+    dump,
+    parse,
+    parse_prefix,
+    parse_template,
+)
+
+DIALECTS = {
+    "embedded-without-braces": "An expression inside other text stands in braces.",
+    "dot-navigation": "Outside a condition, the way into a value is a JSON Pointer.",
+    "jsonpath-comparison": "A comparison is a condition of type simple; a JSONPath query has none outside its filters.",
+    "jsonpath-filter-on-object": "A filter selects among the children of an array or object, not the object itself.",
+    "double-quoted-string": "A string in a condition stands in single quotes.",
+    "unquoted-string": "A string in a condition stands in single quotes.",
+}
+"""Every dialect: its rule name and what the specification asks for instead."""
+
+_ROOT_IN_TEXT = re.compile(r"\$(?:" + "|".join(ROOTS) + r")\b(?=[.]|$|[^A-Za-z0-9_])")
+_ROOT_AT_START = re.compile(r"\$(?:" + "|".join(ROOTS) + r")(?![A-Za-z0-9_-])")
+_STEP = re.compile(r"\.([A-Za-z0-9_$-]+)|\[(-?\d+)\]|\[\s*'([^']*)'\s*\]|\[\s*\"([^\"]*)\"\s*\]", re.ASCII)
+
+
+class Finding(NamedTuple):
+    """A use of a dialect: its rule, what to say, the offsets in the text (characters), and the correct form."""
+
+    rule: str
+    message: str
+    start: int
+    end: int
+    correct: str
+
+
+class Names(NamedTuple):
+    """The names a document declares, for texts that are ambiguous without them; None where anything is allowed."""
+
+    inputs: frozenset[str] | None = None
+    steps: Mapping[str, frozenset[str]] = {}
+
+
+def read_value(text: str, names: Names, findings: list[Finding]) -> Expression | Template | str:
+    """Read a text that stands where a value may: an expression, a template, or a literal.
+
+    Raises:
+        ExpressionInvalid: it is meant as an expression and cannot be read as one.
+    """
+    if "$" not in text:
+        return text
+    if "{$" in text:
+        return parse_template(text)
+    if _ROOT_AT_START.match(text):
+        return _whole_or_embedded(text, names, findings)
+    return _embedded(text, names, findings)
+
+
+def _whole_or_embedded(text: str, names: Names, findings: list[Finding]) -> Expression | Template | str:
+    try:
+        return _declared(parse(text), names, findings, text)
+    except ExpressionInvalid as refused:
+        try:
+            node = parse_prefix(text, 0)
+        except ExpressionInvalid:
+            raise refused from None
+        steps = read_steps(text[node.end :])
+        if steps is not None:
+            return _navigate(node, steps, text, names, findings)
+        if text[node.end :][:1] in (" ", "/", "-", ":", ",", ";", "&", "?", "=", "@"):
+            return _embedded(text, names, findings)
+        raise
+
+
+def _embedded(text: str, names: Names, findings: list[Finding]) -> Template | str:
+    """Read expressions inside other text: `Bearer $inputs.apiKey`."""
+    parts: list[str | Expression] = []
+    correct = []
+    at = 0
+    for match in _ROOT_IN_TEXT.finditer(text):
+        if match.start() < at:
+            continue
+        try:
+            node = _trimmed(parse_prefix(text, match.start()), names)
+        except ExpressionInvalid:
+            continue  # `$self-service` and the like: a dollar sign in prose
+        parts += [text[at : match.start()], node]
+        correct += [text[at : match.start()], "{", dump(node), "}"]
+        at = node.end
+    if not parts:
+        return text
+    parts.append(text[at:])
+    correct.append(text[at:])
+    first = next(part for part in parts if not isinstance(part, str))
+    findings.append(
+        Finding(
+            "embedded-without-braces",
+            "an expression inside other text stands in braces",
+            first.start,
+            at,
+            f"write `{''.join(correct)}`",
+        )
+    )
+    return Template(tuple(part for part in parts if part != ""))
+
+
+def _trimmed(node: Reference, names: Names) -> Reference:
+    """End a name in running text where the declared name ends, else before a closing full stop."""
+    declared = declared_names(node, names)
+    name = getattr(node, "name", "")
+    if not isinstance(node, InputReference | OutputReference | StepReference | WorkflowReference) or node.pointer:
+        return node
+    if declared is None or name not in declared:
+        fitting = [other for other in declared or () if name.startswith(other)]
+        shorter = max(fitting, key=len) if fitting else name.rstrip(".")
+        return _renamed(node, shorter, node.end - len(name) + len(shorter))
+    return node
+
+
+def _renamed(node: Reference, name: str, end: int) -> Reference:
+    match node:
+        case InputReference(_, tokens, start):
+            return InputReference(name, tokens, start, end)
+        case OutputReference(_, tokens, start):
+            return OutputReference(name, tokens, start, end)
+        case StepReference(step_id, _, tokens, start):
+            return StepReference(step_id, name, tokens, start, end)
+        case WorkflowReference(workflow_id, field, _, tokens, start):
+            return WorkflowReference(workflow_id, field, name, tokens, start, end)
+    return node
+
+
+def declared_names(node: Reference, names: Names) -> frozenset[str] | None:
+    """Give the names among which the last name of `node` is declared, or None where that is not known."""
+    if isinstance(node, InputReference):
+        return names.inputs
+    if isinstance(node, StepReference):
+        return names.steps.get(node.step_id)
+    return None
+
+
+def _declared(node: Expression, names: Names, findings: list[Finding] | None, text: str) -> Expression:
+    """Read `$steps.s.outputs.y.z` as the declared output `y` and the way `z` into it, when no `y.z` is declared."""
+    if not isinstance(node, InputReference | StepReference) or "." not in node.name or node.pointer:
+        return node
+    declared = declared_names(node, names)
+    if declared is None or node.name in declared:
+        return node
+    fitting = [name for name in declared if node.name.startswith(f"{name}.")]
+    if not fitting:
+        return node
+    name = max(fitting, key=len)
+    steps = read_steps(node.name[len(name) :])
+    if not steps:
+        return node
+    base = _renamed(node, name, node.end - len(node.name) + len(name))
+    return _with_finding(base, steps, node.end, findings, text)
+
+
+def _with_finding(
+    base: Reference, steps: tuple[str | int, ...], end: int, findings: list[Finding] | None, text: str
+) -> Navigation:
+    if findings is not None:
+        tokens = (*getattr(base, "pointer", ()), *steps)
+        bare = dump(base).partition("#")[0]
+        correct = f"write `{bare}#{pointer.dump(tokens)}`"
+        message = f"`{text[base.end : end]}` goes into a value without a JSON Pointer"
+        findings.append(Finding("dot-navigation", message, base.end, end, correct))
+    return Navigation(base, steps, base.start, end)
+
+
+def _navigate(
+    node: Reference, steps: tuple[str | int, ...], text: str, names: Names, findings: list[Finding] | None
+) -> Expression:
+    split = _declared(node, names, None, text)
+    if isinstance(split, Navigation):
+        node, steps = split.base, (*split.steps, *steps)
+    if not isinstance(node, InputReference | OutputReference | StepReference | WorkflowReference | MessagePart):
+        raise ExpressionInvalid(f"there is no way into `{dump(node)}`", node.end, len(text))
+    return _with_finding(node, steps, len(text), findings, text)
+
+
+def read_steps(text: str) -> tuple[str | int, ...] | None:
+    """Read `.name`, `[0]` and `['name']` in a row, or give None when the text is anything else."""
+    steps: list[str | int] = []
+    at = 0
+    while at < len(text):
+        match = _STEP.match(text, at)
+        if match is None:
+            return None
+        name, index, single, double = match.groups()
+        steps.append(int(index) if index is not None else next(n for n in (name, single, double) if n is not None))
+        at = match.end()
+    return tuple(steps)
+
+
+def read_operand(text: str, names: Names) -> Expression:
+    """Read an operand of a condition: a runtime expression and, by the operators `.` and `[]`, the way into its value.
+
+    Offsets of the node are those in `text`.
+
+    Raises:
+        ExpressionInvalid: it is no expression.
+    """
+    try:
+        return _declared(parse(text), names, None, text)
+    except ExpressionInvalid as refused:
+        try:
+            node = parse_prefix(text, 0)
+        except ExpressionInvalid:
+            raise refused from None
+        steps = read_steps(text[node.end :])
+        if not steps:
+            raise
+        return _navigate(node, steps, text, names, None)

@@ -1,0 +1,246 @@
+"""Expression x Context -> value or Missing. A value keeps its type; what is absent says which part was not there."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from treadle import pointer
+from treadle.expressions.syntax import (
+    ComponentReference,
+    ContextValue,
+    Expression,
+    InputReference,
+    MessagePart,
+    Method,
+    Navigation,
+    OutputReference,
+    SelfUri,
+    SourceReference,
+    StatusCode,
+    StepReference,
+    Template,
+    Url,
+    WorkflowReference,
+    dump,
+)
+
+
+class Missing:
+    """The value of an expression that leads nowhere; it is not `None`.
+
+    Attributes:
+        why: the expression and the part of its path that was not there, and what was there instead.
+        unreadable: there was data, or should have been, but none that can be read (HTML where JSON was expected). A
+            condition over it is not false, it could not be evaluated.
+    """
+
+    __slots__ = ("unreadable", "why")
+
+    def __init__(self, why: str, *, unreadable: bool = False) -> None:
+        self.why = why
+        self.unreadable = unreadable
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return f"Missing({self.why!r})"
+
+
+class Message(Protocol):
+    """A request or a response as expressions see it; each part is a value or Missing."""
+
+    def header(self, name: str) -> Any:
+        """Give one header field; names are case-insensitive (RFC 9110 section 5.1)."""
+
+    def query(self, name: str) -> Any:
+        """Give one query parameter."""
+
+    def path(self, name: str) -> Any:
+        """Give one path parameter."""
+
+    def body(self) -> Any:
+        """Give the body: a JSON value when it is JSON, else text."""
+
+
+class Context:
+    """What expressions can see at one moment of a run; parts that do not exist then are None."""
+
+    __slots__ = (
+        "inputs", "method", "outputs", "request", "response", "self_uri", "sources", "status", "steps", "url", "value",
+        "workflows",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        steps: Mapping[str, Mapping[str, Any]] | None = None,
+        workflows: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+        sources: Mapping[str, Mapping[str, Any]] | None = None,
+        self_uri: str | None = None,
+    ) -> None:
+        self.inputs = inputs or {}
+        self.steps = steps if steps is not None else {}
+        self.workflows = workflows or {}
+        self.sources = sources or {}
+        self.self_uri = self_uri
+        self.outputs: Mapping[str, Any] | None = None
+        self.url: str | None = None
+        self.method: str | None = None
+        self.status: int | None = None
+        self.request: Message | None = None
+        self.response: Message | None = None
+        self.value: Any = Missing("`$` has no context here")
+
+
+def evaluate(node: Expression | Template | str, context: Context) -> Any:
+    """Give the value of an expression, of a template (a string), or of a literal text (itself); or Missing."""
+    if type(node) is str:
+        return node
+    return _EVALUATE[type(node)](node, context)
+
+
+def to_text(value: Any) -> str:
+    """Write a value into text: strings as they are, everything else by its JSON text (section "Runtime Expressions")."""
+    if isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def kind(value: Any) -> str:
+    """Say what a value is, for messages."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case dict():
+            return "an empty object" if not value else "an object"
+        case list():
+            return "an empty array" if not value else f"an array of {len(value)}"
+        case str():
+            return "an empty string" if not value else "a string"
+    return "a number"
+
+
+def _point(node: Expression, value: Any, tokens: tuple[str, ...]) -> Any:
+    if not tokens or isinstance(value, Missing):
+        return value
+    reached = pointer.follow(value, tokens)
+    if not reached.rest:
+        return reached.value
+    way = pointer.dump(tokens[: len(tokens) - len(reached.rest)])
+    place = f"`{way}`" if way else "the value"
+    return Missing(f"`{dump(node)}`: {place} is {kind(reached.value)} and has no `{reached.rest[0]}`")
+
+
+def _named(node: Expression, values: Mapping[str, Any] | None, name: str, tokens: tuple[str, ...], what: str) -> Any:
+    if values is None or name not in values:
+        return Missing(f"`{dump(node)}`: there is no {what} `{name}`")
+    return _point(node, values[name], tokens)
+
+
+def _input(node: InputReference, context: Context) -> Any:
+    return _named(node, context.inputs, node.name, node.pointer, "input")
+
+
+def _output(node: OutputReference, context: Context) -> Any:
+    return _named(node, context.outputs, node.name, node.pointer, "output")
+
+
+def _step(node: StepReference, context: Context) -> Any:
+    outputs = context.steps.get(node.step_id)
+    if outputs is None:
+        return Missing(f"`{dump(node)}`: step `{node.step_id}` has not run")
+    return _named(node, outputs, node.name, node.pointer, f"output of step `{node.step_id}` named")
+
+
+def _workflow(node: WorkflowReference, context: Context) -> Any:
+    fields = context.workflows.get(node.workflow_id)
+    if fields is None:
+        return Missing(f"`{dump(node)}`: workflow `{node.workflow_id}` has not run")
+    return _named(node, fields.get(node.field), node.name, node.pointer, f"{node.field[:-1]} named")
+
+
+def _source(node: SourceReference, context: Context) -> Any:
+    return _named(node, context.sources.get(node.source), node.reference, (), "field of the source description named")
+
+
+def _component(node: ComponentReference, _context: Context) -> Any:
+    return Missing(f"`{dump(node)}`: a component is not a value")
+
+
+def _message_part(node: MessagePart, context: Context) -> Any:
+    message = context.request if node.message == "request" else context.response
+    if message is None or node.message == "message":
+        return Missing(f"`{dump(node)}`: there is no {node.message} here")
+    if node.part in ("body", "payload"):
+        return _body(node, message)
+    value = getattr(message, node.part)(node.name)
+    return Missing(f"`{dump(node)}`: the {node.message} has no {node.part} `{node.name}`") if value is None else value
+
+
+def _body(node: MessagePart, message: Message) -> Any:
+    value = message.body()
+    if isinstance(value, Missing):
+        return Missing(f"`{dump(node)}`: {value.why}", unreadable=value.unreadable)
+    if node.pointer and isinstance(value, str):
+        return _unreadable(node, message)
+    return _point(node, value, node.pointer)
+
+
+def _unreadable(node: Expression, message: Message | None) -> Missing:
+    what = (message.header("content-type") if message is not None else None) or "text"
+    return Missing(f"`{dump(node)}`: the body is {what}, and no JSON that can be gone into", unreadable=True)
+
+
+def _or_missing(value: Any, node: Expression) -> Any:
+    return Missing(f"`{dump(node)}`: there is none here") if value is None else value
+
+
+def _navigation(node: Navigation, context: Context) -> Any:
+    value = evaluate(node.base, context)
+    if isinstance(value, Missing):
+        return value
+    for step in node.steps:
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value):
+            value = value[step]
+        elif step == "length" and isinstance(value, list | str | dict):
+            value = len(value)
+        elif isinstance(value, str) and isinstance(node.base, MessagePart) and not node.base.pointer:
+            return _unreadable(node, context.request if node.base.message == "request" else context.response)
+        else:
+            return Missing(f"`{dump(node)}`: there is {kind(value)} and no `{step}` in it")
+    return value
+
+
+def _template(node: Template, context: Context) -> Any:
+    written = []
+    for part in node.parts:
+        value = evaluate(part, context)
+        if isinstance(value, Missing):
+            return value
+        written.append(to_text(value))
+    return "".join(written)
+
+
+_EVALUATE: dict[type, Any] = {
+    InputReference: _input,
+    StepReference: _step,
+    MessagePart: _message_part,
+    StatusCode: lambda node, context: _or_missing(context.status, node),
+    Template: _template,
+    Navigation: _navigation,
+    ContextValue: lambda _node, context: context.value,
+    OutputReference: _output,
+    WorkflowReference: _workflow,
+    SourceReference: _source,
+    ComponentReference: _component,
+    Url: lambda node, context: _or_missing(context.url, node),
+    Method: lambda node, context: _or_missing(context.method, node),
+    SelfUri: lambda node, context: _or_missing(context.self_uri, node),
+}

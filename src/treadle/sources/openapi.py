@@ -1,0 +1,209 @@
+"""OpenAPI 3.0 and 3.1 descriptions: finding an operation and reading just that one into an Operation.
+
+A version is a value, a record of functions. Structure that no workflow touches is not looked at.
+"""
+
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+from urllib.parse import urljoin
+
+from treadle import pointer
+from treadle.errors import TreadleError
+from treadle.sources.operation import DEFAULT_STYLES, STYLES, BodySpec, Operation, ParameterSpec
+from treadle.sources.references import Registry
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+
+class Located(NamedTuple):
+    """An operation as it stands in a description."""
+
+    path: str
+    method: str
+    operation_id: str | None
+
+
+class Version(NamedTuple):
+    """How one version of OpenAPI is read."""
+
+    name: str
+    locate: Callable[["Description"], Iterator[Located]]
+    read: Callable[["Description", str, str], Operation]
+
+
+class DescriptionInvalid(TreadleError):
+    """A description cannot be used, or lacks what is asked of it."""
+
+
+class Description:
+    """A loaded description: its Source Description's name, its URI, its value, and the documents it refers to."""
+
+    def __init__(self, name: str, uri: str, value: Any, registry: Registry) -> None:
+        self.name = name
+        self.uri = uri
+        self.value = value
+        self.registry = registry
+        self.version = _version(name, value)
+        self._operation_ids: dict[str, list[Located]] | None = None
+
+    def operations(self) -> dict[str, list[Located]]:
+        """Give all operations by their operationId; those without one are not in it."""
+        if self._operation_ids is None:
+            found: dict[str, list[Located]] = {}
+            for located in self.version.locate(self):
+                if located.operation_id is not None:
+                    found.setdefault(located.operation_id, []).append(located)
+            self._operation_ids = found
+        return self._operation_ids
+
+    def operation(self, operation_id: str) -> Operation:
+        """Read the operation of that id.
+
+        Raises:
+            DescriptionInvalid: there is none, or more than one.
+            DocumentsMissing: it refers to documents that are not loaded.
+        """
+        located = self.operations().get(operation_id, [])
+        if len(located) == 1:
+            return self.version.read(self, located[0].path, located[0].method)
+        if located:
+            places = ", ".join(f"{entry.method.upper()} {entry.path}" for entry in located)
+            raise DescriptionInvalid(f"operationId '{operation_id}' is not unique in source '{self.name}': {places}")
+        raise DescriptionInvalid(
+            f"source '{self.name}' has no operation '{operation_id}'", hint=self.suggest(operation_id)
+        )
+
+    def suggest(self, operation_id: str) -> str | None:
+        """Name the operationId that was probably meant."""
+        known = self.operations()
+        same = [name for name in known if name.lower() == operation_id.lower()]
+        near = same or get_close_matches(operation_id, known, 1, 0.5)
+        if near:
+            return f"did you mean '{near[0]}'?"
+        return f"it has {', '.join(sorted(known)[:8])}" if known else "its operations have no operationId"
+
+    def at_pointer(self, fragment: str) -> Operation:
+        """Read the operation that a pointer such as `/paths/~1x/get` names.
+
+        Raises:
+            DescriptionInvalid: the pointer names no operation.
+        """
+        try:
+            tokens = pointer.parse(fragment)
+        except ValueError as error:
+            raise DescriptionInvalid(str(error)) from error
+        if len(tokens) != 3 or tokens[0] != "paths" or tokens[2] not in METHODS:
+            hint = "write `#/paths/~1the~1path/get`; in a path each '/' is written '~1'"
+            raise DescriptionInvalid(f"`#{fragment}` does not name an operation", hint=hint)
+        _, path, method = tokens
+        item = _mapping(self.value.get("paths")).get(path)
+        if not isinstance(item, dict) or (method not in item and "$ref" not in item):
+            near = get_close_matches(path, [str(known) for known in _mapping(self.value.get("paths"))], 1)
+            hint = f"did you mean '{near[0]}'?" if near else ""
+            message = f"source '{self.name}' has no {method.upper()} {path}"
+            raise DescriptionInvalid(message, hint=hint or None)
+        return self.version.read(self, path, method)
+
+
+def _version(name: str, value: Any) -> Version:
+    written = value.get("openapi") if isinstance(value, dict) else None
+    if isinstance(written, str):
+        for prefix, version in VERSIONS.items():
+            if written == prefix or written.startswith(f"{prefix}."):
+                return version
+    if isinstance(value, dict) and "swagger" in value:
+        found, hint = f"Swagger {value['swagger']}", "convert it to OpenAPI 3.0 or 3.1"
+    elif isinstance(value, dict) and "arazzo" in value:
+        found, hint = "an Arazzo document", "say `type: arazzo` if workflows of it are meant"
+    elif isinstance(value, dict) and "asyncapi" in value:
+        found, hint = "an AsyncAPI description", "steps over brokers are not run by this version"
+    else:
+        found, hint = f"openapi: {written!r}", "this version reads OpenAPI 3.0 and 3.1"
+    raise DescriptionInvalid(f"source '{name}' is not a description this version reads: {found}", hint=hint)
+
+
+def _mapping(value: Any) -> dict[Any, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _locate(description: Description) -> Iterator[Located]:
+    for path, item in _mapping(description.value.get("paths")).items():
+        if not isinstance(item, dict):
+            continue
+        if "$ref" in item:
+            item = description.registry.resolve(item, description.uri).value  # noqa: PLW2901 - the item it stands for
+        for method in METHODS:
+            operation = item.get(method)
+            if isinstance(operation, dict):
+                yield Located(str(path), method, operation.get("operationId"))
+
+
+def _read(description: Description, path: str, method: str) -> Operation:
+    registry = description.registry
+    item, base = registry.resolve(_mapping(description.value.get("paths"))[path], description.uri)
+    operation = item.get(method)
+    if not isinstance(operation, dict):
+        raise DescriptionInvalid(f"source '{description.name}' has no {method.upper()} {path}")
+    parameters: dict[tuple[str, str], ParameterSpec] = {}
+    # "If a parameter is already defined at the Path Item, the new definition will override it" (OpenAPI 4.8.10).
+    for entry in (*_sequence(item.get("parameters")), *_sequence(operation.get("parameters"))):
+        spec = _parameter(registry.resolve(entry, base).value)
+        if spec is not None:
+            parameters[spec.name, spec.location] = spec
+    servers = operation.get("servers") or item.get("servers") or description.value.get("servers")
+    return Operation(
+        source=description.name,
+        method=method.upper(),
+        path=path,
+        server=_server(servers, description.uri),
+        operation_id=operation.get("operationId"),
+        parameters=tuple(parameters.values()),
+        body=_body(operation.get("requestBody"), registry, base),
+    )
+
+
+def _sequence(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _parameter(value: Any) -> ParameterSpec | None:
+    if not isinstance(value, dict) or value.get("in") not in DEFAULT_STYLES or not isinstance(value.get("name"), str):
+        return None
+    location = value["in"]
+    style = value.get("style", DEFAULT_STYLES[location])
+    if style not in STYLES[location]:
+        allowed = ", ".join(sorted(STYLES[location]))
+        message = f"parameter '{value['name']}' in {location} has style {style!r}; there are {allowed}"
+        raise DescriptionInvalid(message)
+    return ParameterSpec(
+        name=value["name"],
+        location=location,
+        required=bool(value.get("required", location == "path")),
+        style=style,
+        explode=bool(value.get("explode", style == "form")),
+        allow_reserved=bool(value.get("allowReserved", False)),
+        media_type=next(iter(_mapping(value.get("content"))), None),
+    )
+
+
+def _body(value: Any, registry: Registry, base: str) -> BodySpec | None:
+    body = registry.resolve(value, base).value
+    if not isinstance(body, dict):
+        return None
+    types = [str(name) for name in _mapping(body.get("content"))]
+    types.sort(key=lambda name: "json" not in name)
+    return BodySpec(tuple(types), bool(body.get("required", False)))
+
+
+def _server(servers: Any, base: str) -> str:
+    first = next((server for server in _sequence(servers) if isinstance(server, dict)), {"url": "/"})
+    url = str(first.get("url", "/"))
+    for name, variable in _mapping(first.get("variables")).items():
+        url = url.replace("{" + str(name) + "}", str(_mapping(variable).get("default", "")))
+    return urljoin(base, url) if base.startswith(("http://", "https://")) else url
+
+
+OPENAPI_3_0 = Version("3.0", _locate, _read)
+OPENAPI_3_1 = Version("3.1", _locate, _read)
+VERSIONS = {"3.0": OPENAPI_3_0, "3.1": OPENAPI_3_1}

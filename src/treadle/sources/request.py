@@ -1,0 +1,195 @@
+"""Operation and arguments to an HTTP request: parameter styles, encoding, media types. Values come evaluated.
+
+Own code, because no kept library serialises OpenAPI parameters alone (style and explode, OpenAPI 3.1 section 4.8.12).
+"""
+
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+
+from treadle.errors import TreadleError
+from treadle.sources.operation import Operation, ParameterSpec
+
+_RESERVED = ":/?#[]@!$&'()*+,;="
+_DELIMITERS = {"form": ",", "spaceDelimited": "%20", "pipeDelimited": "%7C"}
+_HEADER_REFUSED = frozenset(map(chr, (*range(9), *range(10, 32), 127)))
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""RFC 9110 section 9.2.1."""
+IDEMPOTENT_METHODS = SAFE_METHODS | {"PUT", "DELETE"}
+"""RFC 9110 section 9.2.2."""
+
+
+class HttpRequest(Struct, frozen=True):
+    """A request, ready to be sent: the URL is encoded, the body serialised."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+
+
+class RequestInvalid(TreadleError):
+    """A value cannot go where the operation wants it; nothing was sent."""
+
+
+class Argument(NamedTuple):
+    """A parameter of an operation with its value."""
+
+    spec: ParameterSpec
+    value: Any
+
+
+def build_request(
+    operation: Operation, server: str, arguments: list[Argument], content_type: str | None, payload: Any = None
+) -> HttpRequest:
+    """Put the arguments into a request for `operation` at `server`; a payload goes out if `content_type` is given.
+
+    Raises:
+        RequestInvalid: a value does not fit its place; the message names the parameter.
+    """
+    path = operation.path
+    query: list[str] = []
+    headers: list[tuple[str, str]] = []
+    cookies: list[str] = []
+    for spec, value in arguments:
+        match spec.location:
+            case "path":
+                path = path.replace("{" + spec.name + "}", _path_value(spec, value))
+            case "query":
+                query += _pairs(spec, value)
+            case "header":
+                headers.append(_header(spec, value))
+            case "cookie":
+                cookies += _pairs(spec, value)
+    if cookies:
+        headers.append(("Cookie", "; ".join(cookies)))
+    body = None
+    if content_type is not None:
+        body = encode_body(payload, content_type)
+        if not any(name.lower() == "content-type" for name, _ in headers):
+            headers.append(("Content-Type", content_type))
+    url = server.rstrip("/") + path
+    if query:
+        url += ("&" if "?" in url else "?") + "&".join(query)
+    return HttpRequest(operation.method, url, tuple(headers), body)
+
+
+def encode_body(payload: Any, content_type: str) -> bytes:
+    """Serialise a payload for a media type: text goes out as it is, everything else as the type asks.
+
+    Raises:
+        RequestInvalid: the payload has no form in that type.
+    """
+    if isinstance(payload, str):
+        return payload.encode()
+    if is_json(content_type):
+        return msgspec.json.encode(payload)
+    if media_type(content_type) == "application/x-www-form-urlencoded" and isinstance(payload, dict):
+        fields = [(str(name), value) for name, entry in payload.items() for value in _as_list(entry)]
+        return "&".join(f"{_form(name)}={_form(_text(value))}" for name, value in fields).encode()
+    what = type(payload).__name__
+    raise RequestInvalid(f"a payload of type {what} cannot be written as {content_type}", hint="give it as text")
+
+
+def media_type(content_type: str) -> str:
+    """Give the type without parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def is_json(content_type: str) -> bool:
+    """Say whether a content type is a JSON one: `application/json` or a `+json` suffix (RFC 6839 section 3.1)."""
+    kind = media_type(content_type)
+    return kind.endswith(("/json", "+json"))
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _form(text: str) -> str:
+    return quote(text, safe="*-._").replace("%20", "+")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def _encode(value: Any, spec: ParameterSpec) -> str:
+    if spec.location == "header":
+        return _text(value)
+    reserved = _RESERVED if spec.allow_reserved and spec.location == "query" else ""
+    return quote(_text(value), safe="-._~" + reserved)
+
+
+def _header(spec: ParameterSpec, value: Any) -> tuple[str, str]:
+    text = _simple(spec, value)
+    if _HEADER_REFUSED & set(text):
+        raise RequestInvalid(
+            f"header '{spec.name}' has a line break or another control character in its value", hint="check the input"
+        )
+    return spec.name, text.strip()
+
+
+def _path_value(spec: ParameterSpec, value: Any) -> str:
+    if value is None or value in ("", [], {}):
+        raise RequestInvalid(f"path parameter '{spec.name}' is empty", hint="a path needs a value in its place")
+    match spec.style:
+        case "label":
+            return "." + _expanded(spec, value, "." if spec.explode else ",")
+        case "matrix":
+            return _matrix(spec, value)
+    text = _simple(spec, value)
+    if text in (".", ".."):
+        raise RequestInvalid(f"path parameter '{spec.name}' is '{text}', which would name another path")
+    return text
+
+
+def _simple(spec: ParameterSpec, value: Any) -> str:
+    return _expanded(spec, value, ",")
+
+
+def _expanded(spec: ParameterSpec, value: Any, delimiter: str) -> str:
+    if spec.media_type is not None:
+        return _encode(value if isinstance(value, str) else msgspec.json.encode(value).decode(), spec)
+    if isinstance(value, list):
+        return delimiter.join(_encode(item, spec) for item in value)
+    if isinstance(value, dict):
+        joint = "=" if spec.explode else ","
+        return delimiter.join(f"{_encode(str(name), spec)}{joint}{_encode(item, spec)}" for name, item in value.items())
+    return _encode(value, spec)
+
+
+def _matrix(spec: ParameterSpec, value: Any) -> str:
+    name = _encode(spec.name, spec)
+    if spec.explode and isinstance(value, list):
+        return "".join(f";{name}={_encode(item, spec)}" for item in value)
+    if spec.explode and isinstance(value, dict):
+        return "".join(f";{_encode(str(key), spec)}={_encode(item, spec)}" for key, item in value.items())
+    return f";{name}={_expanded(spec, value, ',')}"
+
+
+def _pairs(spec: ParameterSpec, value: Any) -> list[str]:
+    name = quote(spec.name, safe="-._~[]")
+    if value is None and not spec.required:
+        return []
+    if spec.media_type is not None:
+        return [f"{name}={_expanded(spec, value, ',')}"]
+    if isinstance(value, dict):
+        if spec.style == "deepObject":
+            return [f"{name}%5B{_encode(str(key), spec)}%5D={_encode(item, spec)}" for key, item in value.items()]
+        if spec.explode:
+            return [f"{_encode(str(key), spec)}={_encode(item, spec)}" for key, item in value.items()]
+        delimiter = _DELIMITERS.get(spec.style, ",")
+        members = [_encode(part, spec) for key, item in value.items() for part in (str(key), item)]
+        return [f"{name}={delimiter.join(members)}"]
+    if isinstance(value, list):
+        if spec.style == "deepObject":
+            raise RequestInvalid(f"parameter '{spec.name}' has style deepObject, which has no form for an array")
+        if spec.explode:
+            return [f"{name}={_encode(item, spec)}" for item in value]
+        return [f"{name}={_DELIMITERS.get(spec.style, ',').join(_encode(item, spec) for item in value)}"]
+    return [f"{name}={_encode(value, spec)}"]

@@ -1,0 +1,77 @@
+"""Reading the configuration, and every refusal as a user sees it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from treadle.vendors.dataiku.simulator import config
+from treadle.vendors.dataiku.simulator.description import ConfigInvalid, Scenario
+
+HEAD = "keys: [{key: k}]\nscenarios:\n"
+
+
+def test_the_default_world_has_what_the_documentation_shows():
+    simulation = config.default()
+    assert [key.key for key in simulation.keys] == ["demo-key"]
+    assert {(s.project, s.id): s.type for s in simulation.scenarios} == {
+        ("DEMO", "NIGHTLY"): "step_based",
+        ("DEMO", "WEEKLY_REPORT"): "step_based",
+        ("DEMO", "BROKEN"): "step_based",
+        ("DEMO", "ENDLESS"): "step_based",
+        ("DEMO", "PY_CLEANUP"): "custom_python",
+    }
+
+
+def test_the_default_file_spells_out_the_defaults_of_the_switches():
+    bare = config.read(HEAD + "  - {project: P, id: S}")
+    spelled_out = msgspec.structs.replace(config.default(), keys=bare.keys, scenarios=bare.scenarios)
+    assert spelled_out == bare
+
+
+def test_json_is_yaml():
+    simulation = config.read('{"keys": [], "scenarios": [{"project": "P", "id": "S", "busy": 2}]}')
+    assert simulation.scenarios == (Scenario(project="P", id="S", busy=2.0),)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1", "world.yaml: YAML parse error: YAML syntax error: while parsing a flow sequence, expected ',' or ']' at line 2, column 1"),
+        ("", "world.yaml: one YAML document is expected, 0 are there"),
+        ("a: 1\n---\nb: 1", "world.yaml: one YAML document is expected, 2 are there"),
+        ("keys: []\nkeys: []\nscenarios: []", "world.yaml: duplicate key 'keys' (first defined at line 1)"),
+        ("[]", "world.yaml: Expected `object`, got `array`"),
+        ("keys: []", "world.yaml: Object missing required field `scenarios`"),
+        (HEAD + "  - {project: P, id: S, runtime: 3}", "world.yaml: Object contains unknown field `runtime` - at `$.scenarios[0]`"),
+        (HEAD + "  - {project: P, id: a/b}", r"world.yaml: Expected `str` matching regex '^[^/\\s]+$' - at `$.scenarios[0].id`"),
+        (HEAD + "  - {project: P, id: S, run_time: .inf}", "world.yaml: Expected `float` <= 1000000000.0 - at `$.scenarios[0].run_time`"),
+        (HEAD + "  - {project: P, id: S, run_time: -1}", "world.yaml: Expected `float` >= 0.0 - at `$.scenarios[0].run_time`"),
+        (HEAD + "  - {project: P, id: S, busy: later}", "world.yaml: Invalid enum value 'later' - at `$.scenarios[0].busy`"),
+        (HEAD + "  - {project: P, id: S, outcomes: [DONE]}", "world.yaml: Invalid enum value 'DONE' - at `$.scenarios[0].outcomes[0]`"),
+        (HEAD + "  - {project: P, id: S, script: pass}", "world.yaml: scenario 'S' has a script but is not of type custom_python - at `$.scenarios[0]`"),
+        (HEAD + "  - {project: P, id: S, run_time: 1, steps: [{id: a}]}", "world.yaml: scenario 'S' has steps and run_time: the durations of its steps are its run time - at `$.scenarios[0]`"),
+        (HEAD + "  - {project: P, id: S, steps: [{id: a}, {id: a}]}", "world.yaml: scenario 'S' has two steps with one id - at `$.scenarios[0]`"),
+        (HEAD + "  - {project: P, id: S, steps: [{id: a, error: {message: m}}]}", "world.yaml: step 'a' has an error but its outcome is SUCCESS - at `$.scenarios[0].steps[0]`"),
+        (HEAD + "  - {project: P, id: S, steps: [{id: a, error_in: job}]}", "world.yaml: step 'a' puts its error in a job but has no job_id - at `$.scenarios[0].steps[0]`"),
+        (HEAD + "  - {project: P, id: S, run_time: 5, history: [{ago: 4}]}", "world.yaml: scenario 'S' has a past run 4 s ago that would not have ended 0 s ago: a run takes 5 s - at `$.scenarios[0]`"),
+        (HEAD + "  - {project: P, id: S, run_time: 5, history: [{ago: 9}, {ago: 6}]}", "world.yaml: scenario 'S' has a past run 9 s ago that would not have ended 6 s ago: a run takes 5 s - at `$.scenarios[0]`"),
+        (HEAD + "  - {project: P, id: S}\n  - {project: P, id: S}", "world.yaml: two scenarios are called 'S' in project 'P'"),
+        ("keys: [{key: k}, {key: k}]\nscenarios: []", "world.yaml: two entries of keys have the same key"),
+    ],
+)  # fmt: skip
+def test_refused(text, message):
+    with pytest.raises(ConfigInvalid) as refusal:
+        config.read(text, "world.yaml")
+    assert str(refusal.value) == message
+
+
+def test_a_file_is_read_and_named(tmp_path):
+    path = tmp_path / "world.yaml"
+    path.write_text(config.default_text(), encoding="utf-8")
+    assert config.read_file(path) == config.default()
+    path.write_bytes(b"keys: \xff")
+    with pytest.raises(ConfigInvalid, match=r"world\.yaml: not UTF-8"):
+        config.read_file(path)
+    with pytest.raises(FileNotFoundError):
+        config.read_file(tmp_path / "absent.yaml")
