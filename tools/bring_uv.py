@@ -12,6 +12,7 @@ import platform
 import subprocess
 import sys
 import sysconfig
+import urllib.parse
 import urllib.request
 import venv
 import zipfile
@@ -53,7 +54,9 @@ def _with_target(folder: Path) -> None:
 
 
 def _from_index(folder: Path) -> None:
-    request = urllib.request.Request(f"{INDEX.rstrip('/')}/uv/", headers={"Accept": "application/vnd.pypi.simple.v1+json"})
+    request = urllib.request.Request(
+        f"{INDEX.rstrip('/')}/uv/", headers={"Accept": "application/vnd.pypi.simple.v1+json"}
+    )
     with urllib.request.urlopen(request, timeout=60) as answer:
         files = json.load(answer)["files"]
     tags = _platform_tags()
@@ -63,7 +66,7 @@ def _from_index(folder: Path) -> None:
         for file in files
         if file["filename"].startswith(f"uv-{VERSION}-py3-none-") and tag in file["filename"]
     )
-    with urllib.request.urlopen(urllib.request.urljoin(request.full_url, wheel["url"]), timeout=300) as answer:
+    with urllib.request.urlopen(urllib.parse.urljoin(request.full_url, wheel["url"]), timeout=300) as answer:
         content = answer.read()
     if hashlib.sha256(content).hexdigest() != wheel["hashes"]["sha256"]:
         message = f"{wheel['filename']} does not have the hash that the index names"

@@ -10,7 +10,7 @@ The names below are imported when they are first used, so that `import treadle` 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from treadle._version import VERSION as __version__
+from treadle.version import __version__
 
 if TYPE_CHECKING:
     from treadle.api import LoadedDocument, Options, Outcome, Runner, check, load, run, run_async

@@ -7,15 +7,14 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from msgspec import Struct
 
-from treadle._version import VERSION
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.documents import Library, LoadedDocument
 from treadle.drivers.http import Connection, Http, Transport
-from treadle.drivers.run import Clock, SystemClock, drive
+from treadle.drivers.run import Clock, SystemClock, drive, interrupted
 from treadle.engine.effects import HttpFailed
 from treadle.engine.inputs import validated
 from treadle.engine.interpreter import Limits, Run
@@ -26,6 +25,7 @@ from treadle.engine.secrets import Secrets
 from treadle.errors import DocumentInvalid, EffectFailed, RunRefused
 from treadle.sources.request import HttpRequest
 from treadle.vendors import BUNDLES
+from treadle.version import __version__
 
 Observe = Callable[[Record], None]
 """Is shown each record of a run as it happens."""
@@ -151,6 +151,26 @@ class Outcome:
         return f"<Outcome {self.workflow_id} {self.status}>"
 
 
+class Interruption:
+    """A way to stop one run from outside, cleanly: it ends with status `cancelled` and all that it has."""
+
+    __slots__ = ("_task", "reason")
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self._task: asyncio.Task[Any] | None = None
+
+    def attach(self) -> None:
+        """Make the current task the one that is stopped."""
+        self._task = asyncio.current_task()
+
+    def request(self, reason: str) -> None:
+        """Stop the run; call it on the run's event loop."""
+        self.reason = reason
+        if self._task is not None:
+            self._task.cancel()
+
+
 class Prepared:
     """A program with inputs that fit it: everything of a run that can be refused has been accepted."""
 
@@ -179,11 +199,11 @@ class Runner:
         self.options = options.pop("options", None) or _options(options)
         self._clock = clock or SystemClock()
         self._limits = self.options.limits()
-        self._transport = Transport(self.options.connection(), f"treadle/{VERSION}")
+        self._transport = Transport(self.options.connection(), f"treadle/{__version__}")
         self._library = Library(BUNDLES, self._fetch)
         self._programs: dict[tuple[int, str], tuple[LoadedDocument, Program, list[Diagnostic]]] = {}
 
-    async def __aenter__(self) -> "Runner":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -251,8 +271,10 @@ class Runner:
         """Run a workflow; raises like `prepare`, and never for what happens during the run."""
         return await self.execute(await self.prepare(document, workflow_id, inputs), observe=observe)
 
-    async def execute(self, prepared: Prepared, *, observe: Observe | None = None) -> Outcome:
-        """Run what was prepared."""
+    async def execute(
+        self, prepared: Prepared, *, observe: Observe | None = None, interruption: Interruption | None = None
+    ) -> Outcome:
+        """Run what was prepared; an interruption ends it with status `cancelled`."""
         run = Run(prepared.program, prepared.inputs, self._limits)
         history = History()
 
@@ -263,7 +285,16 @@ class Runner:
                     observe(record)
 
         http = Http(self._transport, self._clock)
-        await drive(run, http, append, self._clock, timeout=self.options.timeout)
+        if interruption is not None:
+            interruption.attach()
+        try:
+            await drive(run, http, append, self._clock, timeout=self.options.timeout)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if interruption is None or interruption.reason is None or task is None:
+                raise
+            task.uncancel()
+            await append(run.stop("cancelled", interrupted(run, interruption.reason), self._clock.now()))
         return Outcome(run, history, prepared.diagnostics, prepared.secrets, secrets.token_hex(8))
 
     async def _fetch(self, url: str) -> str:

@@ -96,6 +96,16 @@ async def _perform(effect: Effect, performer: Performer, clock: Clock) -> Result
     return await performer.send(effect)
 
 
+def interrupted(run: Run, reason: str) -> Failure:
+    """Say what a run was at when it was interrupted."""
+    effect = next(iter(run.pending()), None)
+    step_id = effect.step_id if effect is not None else None
+    message = reason if step_id is None else f"{reason} at step '{step_id}'"
+    if isinstance(effect, SendHttp) and not effect.idempotent:
+        message += f"; {effect.request.method} {effect.request.url} was under way and may have taken effect"
+    return Failure("interrupted", message, step_id, "what was started on the server goes on there")
+
+
 def _overdue(effect: Effect, timeout: float) -> tuple[str, Failure]:
     message = f"the run did not end within {timeout:g} s; it was at step '{effect.step_id}'"
     if isinstance(effect, SendHttp) and not effect.idempotent:

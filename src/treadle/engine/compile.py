@@ -26,9 +26,12 @@ from treadle.pointer import Path
 from treadle.sources.openapi import Description
 from treadle.sources.operation import ParameterSpec, undeclared
 
-_SECRET_HEADER = re.compile(r"authorization|cookie|(api|access|auth|secret)[-_]?(key|token)|^x-.*(key|token)$", re.I)
+_SECRET_HEADER = re.compile(
+    r"authorization|cookie|(api|access|auth|secret)[-_]?(key|token)|^x-.*(key|token)$", re.IGNORECASE
+)
 _SECRET_NAME = re.compile(
-    r"(password|passphrase|passwd|secret|token|credentials?|(api|access|secret|private)[-_]?key|authorization)$", re.I
+    r"(password|passphrase|passwd|secret|token|credentials?|(api|access|secret|private)[-_]?key|authorization)$",
+    re.IGNORECASE,
 )
 
 

@@ -8,6 +8,13 @@ import msgspec
 from treadle import pointer
 from treadle.errors import InputsInvalid
 
+
+class Text(str):
+    """An input given as text, to be converted to the type that its schema asks for."""
+
+    __slots__ = ()
+
+
 _TYPES = {"string": str, "object": dict, "array": list, "boolean": bool, "null": type(None)}
 
 
@@ -56,6 +63,10 @@ def validated(schema: Any, inputs: dict[str, Any], workflow_id: str) -> tuple[di
     Raises:
         InputsInvalid: they do not fit; every problem is named with its pointer. Values are not shown.
     """
+    inputs = {
+        name: from_text(schema, name, str(value)) if isinstance(value, Text) else value
+        for name, value in inputs.items()
+    }
     if schema is None:
         unknown = [f"workflow '{workflow_id}' declares no inputs; '{name}' is not used" for name in inputs]
         return dict(inputs), unknown

@@ -75,7 +75,7 @@ def parse(text: str, names: Names, findings: list[Finding], *, rooted: bool = Fa
         parser.fail("a condition is expected, the text is empty")
     condition = parser.either(0)
     if parser.at != len(text):
-        parser.fail(f"{text[parser.at :].split()[0]!r} cannot stand here")
+        parser.fail(f"{text[parser.at :].split(maxsplit=1)[0]!r} cannot stand here")
     return condition
 
 
@@ -259,23 +259,40 @@ def as_number(text: str) -> int | float | None:
         return None
 
 
-def holds(condition: Condition, context: Context) -> bool:
-    """Say whether a condition holds; what is Missing makes a comparison false, never an error."""
+def judge(condition: Condition, context: Context) -> bool | None:
+    """Say whether a condition holds, or None where that cannot be told because data in it is unreadable.
+
+    What is merely Missing makes a comparison false, never an error. Unknown parts count as in three-valued logic: they
+    do not matter to `||` beside something true, nor to `&&` beside something false.
+    """
     match condition:
         case Comparison(operator, left, right):
-            return _COMPARE[operator](_value(left, context), _value(right, context))
+            first, second = _value(left, context), _value(right, context)
+            return None if _unknown(first) or _unknown(second) else _COMPARE[operator](first, second)
         case And(conditions):
-            return all(holds(part, context) for part in conditions)
+            return _combined([judge(part, context) for part in conditions], decisive=False)
         case Or(conditions):
-            return any(holds(part, context) for part in conditions)
+            return _combined([judge(part, context) for part in conditions], decisive=True)
         case Not(inner):
-            return not holds(inner, context)
-    return truthy(_value(condition, context))
+            judged = judge(inner, context)
+            return None if judged is None else not judged
+    value = _value(condition, context)
+    return None if _unknown(value) else truthy(value)
+
+
+def _unknown(value: Any) -> bool:
+    return isinstance(value, Missing) and value.unreadable
+
+
+def _combined(judged: list[bool | None], *, decisive: bool) -> bool | None:
+    if decisive in judged:
+        return decisive
+    return None if None in judged else not decisive
 
 
 def truthy(value: Any) -> bool:
     """Bare operand: false for Missing, null, false, 0 and "", true otherwise."""
-    return not (isinstance(value, Missing) or value is None or value is False or value == 0 or value == "")
+    return not (isinstance(value, Missing) or value is None or value is False or value in (0, ""))
 
 
 def _value(condition: Condition, context: Context) -> Any:
@@ -283,7 +300,8 @@ def _value(condition: Condition, context: Context) -> Any:
         return evaluate(condition.expression, context)
     if type(condition) is Literal:
         return condition.value
-    return holds(condition, context)
+    judged = judge(condition, context)
+    return Missing("a part of the condition cannot be evaluated", unreadable=True) if judged is None else judged
 
 
 def operands(condition: Condition) -> list[Expression]:

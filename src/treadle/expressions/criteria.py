@@ -137,11 +137,10 @@ def check(test: Test, context: Context) -> Verdict:
 
 
 def _check_condition(condition: Any, context: Context) -> Verdict:
-    if conditions.holds(condition, context):
+    judged = conditions.judge(condition, context)
+    if judged:
         return Verdict(passed=True)
-    values = [evaluate(expression, context) for expression in conditions.operands(condition)]
-    unreadable = any(isinstance(value, Missing) and value.unreadable for value in values)
-    return Verdict(passed=False, why=conditions.explain(condition, context), evaluated=not unreadable)
+    return Verdict(passed=False, why=conditions.explain(condition, context), evaluated=judged is not None)
 
 
 def _check_regex(pattern: str, value: Any) -> Verdict:

@@ -205,9 +205,9 @@ def _navigation(node: Navigation, context: Context) -> Any:
     if isinstance(value, Missing):
         return value
     for step in node.steps:
-        if isinstance(value, dict) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value):
+        if (isinstance(value, dict) and step in value) or (
+            isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value)
+        ):
             value = value[step]
         elif step == "length" and isinstance(value, list | str | dict):
             value = len(value)

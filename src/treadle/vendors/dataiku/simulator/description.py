@@ -23,7 +23,7 @@ Name = Annotated[str, Meta(pattern=r"^[^/\s]+$")]
 Busy = Literal["now", "queue"] | Seconds
 
 
-class ConfigInvalid(ValueError):  # noqa: N818 - the house names refusals so: DocumentInvalid, SourceInvalid
+class ConfigInvalid(ValueError):
     """The description of a simulated DSS is refused; the message says where and why."""
 
 

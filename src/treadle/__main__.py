@@ -1,0 +1,6 @@
+"""`treadle` and `python -m treadle`."""
+
+from treadle.surfaces.cli import main
+
+if __name__ == "__main__":
+    main()

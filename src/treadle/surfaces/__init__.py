@@ -1,0 +1,1 @@
+"""Words and buttons over the layers below; no decisions."""

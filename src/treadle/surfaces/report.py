@@ -1,0 +1,202 @@
+"""What people read: diagnostics as code frames, records as progress lines, errors as one message and a hint."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from treadle.diagnostics import Diagnostic, Severity, code_frame
+from treadle.engine import journal
+from treadle.engine.journal import Record
+from treadle.engine.secrets import Secrets
+from treadle.errors import DocumentInvalid, TreadleError
+
+QUIET_SECONDS = 10.0
+"""How long a poll loop may go on without news before a plain progress says so again."""
+_COLOURS = {Severity.ERROR: "\033[1;31m", Severity.WARNING: "\033[1;33m"}
+
+
+class Progress(Protocol):
+    """Shows a run as it goes."""
+
+    def show(self, record: Record) -> None:
+        """Take in one more record."""
+
+    def close(self) -> None:
+        """Leave the screen as it should stay."""
+
+
+class PlainProgress:
+    """Progress in plain lines: each step as it ends, a loop now and then, everything with `verbose`."""
+
+    def __init__(self, stream: TextIO, secrets: Secrets, *, verbose: bool = False) -> None:
+        self._stream = stream
+        self._secrets = secrets
+        self._verbose = verbose
+        self._began = 0.0
+        self._said: dict[str, tuple[float, str]] = {}
+
+    def show(self, record: Record) -> None:
+        """Write a line where the record is worth one."""
+        line = self._line(record)
+        if line:
+            print(self._secrets.text(line), file=self._stream, flush=True)
+
+    def _line(self, record: Record) -> str | None:
+        match record:
+            case journal.RunBegan(at, workflow_id):
+                self._began = at
+                return f"{workflow_id}: started"
+            case journal.StepBegan() if self._verbose:
+                return f"{self._clock(record.at)} {record.step_id}: {record.method} {record.url}"
+            case journal.StepEnded():
+                return self._step(record)
+            case journal.Waiting() if self._verbose or record.reason != "poll":
+                return f"{self._clock(record.at)} {record.step_id}: waiting {record.seconds:.1f} s ({record.reason})"
+            case journal.Warned():
+                return f"warning[{record.rule}]: {record.message}"
+            case journal.RunEnded(at, status):
+                return f"{self._clock(at)} {status}"
+        return None
+
+    def _step(self, record: journal.StepEnded) -> str | None:
+        action = record.action.name if record.action is not None else ""
+        at, said = self._said.get(record.step_id, (0.0, None))
+        news = said != action or record.status != "succeeded" or record.at - at >= QUIET_SECONDS
+        if not news and not self._verbose:
+            return None
+        self._said[record.step_id] = (record.at, action)
+        return f"{self._clock(record.at)} {describe(record)}" + self._criteria(record)
+
+    def _criteria(self, record: journal.StepEnded) -> str:
+        if not self._verbose:
+            return ""
+        marks = (f"\n         {'ok' if c.passed else 'no'}  {c.condition}  {c.why}".rstrip() for c in record.criteria)
+        return "".join(marks)
+
+    def _clock(self, at: float) -> str:
+        return f"{at - self._began:7.1f} s"
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+def describe(record: journal.StepEnded) -> str:
+    """Say in one line how an attempt at a step ended."""
+    parts = [f"{record.step_id}:"]
+    if record.visit > 1:
+        parts.append(f"poll {record.visit}:")
+    if record.attempt > 1:
+        parts.append(f"attempt {record.attempt}:")
+    parts.append(f"{record.status}" if record.response is None else f"{record.status} ({record.response})")
+    if record.action is not None:
+        parts.append(f"-> {record.action.name}")
+    return " ".join(parts)
+
+
+class LiveProgress:
+    """Progress on a terminal: one line a step, with its state, polls and time, redrawn as it moves."""
+
+    def __init__(self, stream: TextIO, secrets: Secrets) -> None:
+        from rich.console import Console  # noqa: PLC0415 - a terminal is worth the time, a pipe is not
+        from rich.live import Live  # noqa: PLC0415
+
+        self._secrets = secrets
+        self._began = 0.0
+        self._now = 0.0
+        self._title = ""
+        self._states: dict[str, tuple[str, str, int]] = {}
+        self._since: dict[str, float] = {}
+        self._live = Live(
+            console=Console(file=stream, highlight=False), get_renderable=self._table, refresh_per_second=8
+        )
+        self._live.start()
+
+    def show(self, record: Record) -> None:
+        """Take in one more record; the screen follows by itself."""
+        self._now = record.at
+        match record:
+            case journal.RunBegan(at, workflow_id):
+                self._began, self._title = at, workflow_id
+            case journal.StepBegan():
+                self._since.setdefault(record.step_id, record.at)
+                self._set(record.step_id, "running", record.method, record.visit)
+            case journal.Waiting():
+                polls = self._states.get(record.step_id, ("", "", 0))[2]
+                self._set(record.step_id, "waiting", f"{record.seconds:.1f} s ({record.reason})", polls)
+            case journal.StepEnded():
+                answer = "" if record.response is None else str(record.response)
+                self._set(record.step_id, record.status, answer, record.visit)
+            case journal.Warned():
+                self._live.console.print(
+                    self._secrets.text(f"warning[{record.rule}]: {record.message}"), style="yellow"
+                )
+            case journal.RunEnded(at, status):
+                self._title += f": {status} after {at - self._began:.1f} s"
+
+    def _set(self, step_id: str, state: str, detail: str, polls: int) -> None:
+        self._states[step_id] = (state, self._secrets.text(detail), polls)
+
+    def _table(self) -> object:
+        import time  # noqa: PLC0415
+
+        from rich.table import Table  # noqa: PLC0415
+
+        table = Table(box=None, show_header=True, header_style="dim", title=self._title or None, title_justify="left")
+        for heading in ("step", "state", "polls", "elapsed", ""):
+            table.add_column(heading)
+        colours = {"succeeded": "green", "failed": "red", "running": "cyan", "waiting": "blue"}
+        for step_id, (state, detail, polls) in self._states.items():
+            ended = state in ("succeeded", "failed")
+            elapsed = (self._now if ended else time.time()) - self._since.get(step_id, self._began)
+            shown = f"{elapsed:.1f} s" if not ended or polls > 1 else ""
+            table.add_row(step_id, f"[{colours[state]}]{state}[/]", str(polls) if polls > 1 else "", shown, detail)
+        return table
+
+    def close(self) -> None:
+        """Draw the last state and give the screen back."""
+        self._live.stop()
+
+
+def write_diagnostics(
+    diagnostics: list[Diagnostic], stream: TextIO, text_of: Callable[[str], str | None], *, colour: bool
+) -> None:
+    """Write each diagnostic with the line it speaks of."""
+    for diagnostic in diagnostics:
+        text = text_of(diagnostic.span.file) if diagnostic.span else None
+        frame = code_frame(diagnostic, text)
+        if colour:
+            word = diagnostic.severity.value
+            frame = frame.replace(word, f"{_COLOURS[diagnostic.severity]}{word}\033[0m", 1)
+        print(frame, file=stream)
+        print(file=stream)
+
+
+def write_error(error: TreadleError, stream: TextIO, *, colour: bool) -> None:
+    """Write an error as people read it: its diagnostics, or its message and hint."""
+    if isinstance(error, DocumentInvalid) and error.diagnostics:
+        write_diagnostics(error.diagnostics, stream, text_of_file, colour=colour)
+        count = sum(diagnostic.severity is Severity.ERROR for diagnostic in error.diagnostics)
+        print(f"treadle: {error.message} ({count} error{'s' if count != 1 else ''})", file=stream)
+        return
+    print(f"treadle: {error.message}", file=stream)
+    if error.hint:
+        print(f"  hint: {error.hint}", file=stream)
+
+
+def text_of_file(name: str) -> str | None:
+    """Give the text of a file that a diagnostic names, or None where it is no readable file."""
+    try:
+        path = Path(name)
+        return path.read_text("utf-8-sig") if path.is_file() and path.stat().st_size < 16_000_000 else None
+    except (OSError, UnicodeDecodeError, ValueError):
+        return None
+
+
+def progress(secrets: Secrets, *, verbose: bool, quiet: bool, live: bool) -> Progress | None:
+    """Give the progress that fits the place: none when quiet, live on a terminal, else plain lines."""
+    if quiet:
+        return None
+    if live and not verbose:
+        return LiveProgress(sys.stderr, secrets)
+    return PlainProgress(sys.stderr, secrets, verbose=verbose)
