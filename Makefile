@@ -1,8 +1,11 @@
 # Needs Python 3.11 or newer, make and a package index. Everything is installed into this folder.
-PYTHON ?= python3
+# The machine's own python3 where it is new enough, else a newer one that is installed beside it.
+NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do \
+    command -v $$name >/dev/null && $$name -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$name && exit; done; echo python3)
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 export UV_PYTHON_DOWNLOADS = never
-export UV_PYTHON ?= $(shell command -v $(PYTHON) 2>/dev/null)
+export UV_PYTHON ?= $(shell command -v $(PYTHON) 2>/dev/null || echo $(PYTHON))
 RUN = $(UV) run --frozen --no-sync
 READY = .venv/.ready
 

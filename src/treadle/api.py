@@ -4,7 +4,7 @@ Put together from the layers below: the library of documents, the engine, the HT
 """
 
 import asyncio
-import secrets
+import random
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Self, TypeVar
@@ -108,13 +108,11 @@ class Outcome:
 
     __slots__ = ("_history", "_secrets", "diagnostics", "error", "outputs", "run_id", "status", "workflow_id")
 
-    def __init__(
-        self, run: Run, history: History, diagnostics: list[Diagnostic], secret_values: Secrets, run_id: str
-    ) -> None:
+    def __init__(self, run: Run, history: History, diagnostics: list[Diagnostic], secret_values: Secrets) -> None:
         ended = run.outcome
         if ended is None:
             raise ValueError("the run has not ended")
-        self.run_id = run_id
+        self.run_id = f"{random.getrandbits(64):016x}"
         self.workflow_id = run.program.workflow_id
         self.status = ended.status
         self.outputs = ended.outputs
@@ -182,8 +180,8 @@ class Prepared:
         self.program = program
         self.inputs, self.unused = validated(program.inputs, dict(inputs), program.workflow_id)
         self.diagnostics = diagnostics
-        names = secret_names.union(program.secrets)
-        self.secrets = Secrets(self.inputs[name] for name in names if name in self.inputs)
+        names = secret_names.union(program.secrets) if secret_names else program.secrets
+        self.secrets = Secrets([self.inputs[name] for name in names if name in self.inputs])
 
 
 class Runner:
@@ -295,7 +293,7 @@ class Runner:
                 raise
             task.uncancel()
             await append(run.stop("cancelled", interrupted(run, interruption.reason), self._clock.now()))
-        return Outcome(run, history, prepared.diagnostics, prepared.secrets, secrets.token_hex(8))
+        return Outcome(run, history, prepared.diagnostics, prepared.secrets)
 
     async def _fetch(self, url: str) -> str:
         answer = await self._transport.exchange(HttpRequest("GET", url), self.options.request_timeout)

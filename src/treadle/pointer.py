@@ -3,11 +3,17 @@
 Pure functions over plain JSON values. What a missing location means to a workflow is decided in `expressions`.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 Path = tuple[str | int, ...]
 """A location in a document as keys and indexes, the parsed form of a pointer."""
+
+
+_BAD_ESCAPE = re.compile("~(?![01])")
+_MOST_DIGITS = 18
+"""No array has an index of more digits; Python refuses to read a number of thousands."""
 
 
 class Step(NamedTuple):
@@ -33,8 +39,7 @@ def parse(text: str) -> tuple[str, ...]:
 def _unescape(token: str) -> str:
     if "~" not in token:
         return token
-    bare = token.replace("~0", "").replace("~1", "")
-    if "~" in bare:
+    if _BAD_ESCAPE.search(token):
         raise ValueError(f"'~' in a JSON Pointer is written '~0', found {token!r}")
     return token.replace("~1", "/").replace("~0", "~")
 
@@ -67,7 +72,7 @@ def follow(value: Any, tokens: Sequence[str]) -> Step:
 
 def array_index(token: str) -> int | None:
     """Give the index that a reference token names, or None where it names none (RFC 6901 section 4)."""
-    if token.isascii() and token.isdigit() and (token == "0" or token[0] != "0"):
+    if len(token) <= _MOST_DIGITS and token.isascii() and token.isdigit() and (token == "0" or token[0] != "0"):
         return int(token)
     return None
 

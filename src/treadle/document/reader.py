@@ -5,6 +5,7 @@ a parser that does. What the values mean is not known here.
 """
 
 import bisect
+import json
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -21,7 +22,19 @@ MAX_TEXT = 64 * 1024 * 1024
 MAX_ALIAS_BYTES = 16 * 1024 * 1024
 """How much text YAML aliases may expand to, in bytes."""
 
-_POSITION = re.compile(r"at line (\d+),? column (\d+)")
+# What one character of a quoted scalar is written as.
+_WRITTEN = {
+    "'": re.compile(r"''|.", re.DOTALL),
+    '"': re.compile(r"\\(?:x..|u[dD][89abAB]..\\u....|u....|U........|.)|.", re.DOTALL),
+}
+# JSON writes an emoji as two escapes that YAML does not allow; another of their length takes their place.
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_LIMIT = "YAML resource limit exceeded"
+_POSITION = re.compile(r" at line (\d+), column (\d+)")
+_NOISE = re.compile(
+    f"{_POSITION.pattern}|YAML parse error: |Linting failed: |YAML syntax error: |{_LIMIT}"
+    r"|, which the depth limit cannot raise| ?\(document \d+\)"
+)
 
 
 class Reading:
@@ -39,7 +52,7 @@ class Reading:
         self.name = name
         self.text = text
         self.value = value
-        self._index: dict[Path, _Place] = {}
+        self._index: dict[tuple[str, ...], _Place] = {}
         self._walk: Iterator[_Place] | None = None
         self._line_starts: list[int] | None = None
 
@@ -60,36 +73,47 @@ class Reading:
     def _within(self, place: "_Place", start: int, end: int | None) -> Span:
         line, column, end_line, end_column = place.value
         if place.style in ("|", ">"):
-            line, column = self._block_start(line)
-            before = place.text[:start] if place.style == "|" else ""
-            line += before.count("\n")
-            column += len(before) - (before.rfind("\n") + 1) if place.style == "|" else start
-            length = 1 if end is None else max(1, end - start)
-            return Span(self.name, line + 1, column + 1, line + 1, column + 1 + length)
+            return self._within_block(place, start, end)
         if end_line != line:
             return Span(self.name, line + 1, column + 1, end_line + 1, end_column + 1)
-        quote = 1 if place.style in ("'", '"') else 0
-        first = column + quote + start
-        last = column + quote + end if end is not None else end_column - quote
+        # A tag or an anchor stands before the text, so it is measured from its end.
+        written = self._lines()[line][column:end_column]
+        if place.style in ("'", '"'):
+            opening = written.find(place.style) + 1
+            widths = [len(match[0]) for match in _WRITTEN[place.style].finditer(written[opening:-1])]
+        else:
+            opening = len(written) - len(place.text)
+            widths = [1] * len(place.text)
+        first = column + opening + sum(widths[:start])
+        last = column + opening + sum(widths[:end])
         return Span(self.name, line + 1, first + 1, line + 1, max(last, first + 1) + 1)
 
-    def _block_start(self, line: int) -> tuple[int, int]:
-        lines = self.text.splitlines()
-        for number in range(line + 1, len(lines)):
-            if lines[number].strip():
-                return number, len(lines[number]) - len(lines[number].lstrip())
-        return line, 0
+    def _within_block(self, place: "_Place", start: int, end: int | None) -> Span:
+        """Find a part of a block scalar; in a folded one a single line break has become a space."""
+        written = self._lines()[place.value[0] + 1 : place.value[2] + 1]
+        indent = _indent(written) - _indent(place.text.split("\n"))
+        number, left = 0, start
+        while number + 1 < len(written) and left > len(written[number][indent:]):
+            folded = place.style == ">" and written[number].strip() and not written[number + 1].strip()
+            left -= len(written[number][indent:]) + (0 if folded else 1)
+            number += 1
+        line, column = place.value[0] + 2 + number, indent + left + 1
+        return Span(self.name, line, column, line, column + (1 if end is None else max(1, end - start)))
+
+    def _lines(self) -> list[str]:
+        return self.text.splitlines()
 
     def _place(self, at: Path) -> "_Place | None":
         if self._walk is None:
-            self._walk = _places(self.text)
+            self._walk = _places(_SURROGATE.sub(r"\\uFFFD", self.text))
         for depth in range(len(at), -1, -1):
-            wanted = at[:depth]
+            wanted = tuple(map(str, at[:depth]))
             found = self._index.get(wanted)
             if found is None:
                 for place in self._walk:
-                    self._index.setdefault(place.at, place)
-                    if place.at == wanted:
+                    where = tuple(map(str, place.at))
+                    self._index.setdefault(where, place)
+                    if where == wanted:
                         found = place
                         break
             if found is not None:
@@ -135,16 +159,7 @@ def read(text: str, name: str) -> Reading:
     if len(text) > MAX_TEXT:
         raise _invalid("text-too-large", f"{name} has {len(text):,} characters; the limit is {MAX_TEXT:,}", name)
     value = _load(text, name)
-    duplicates = [
-        Diagnostic(
-            "duplicate-key",
-            Severity.ERROR,
-            found.message,
-            Span(name, found.span.start.line, found.span.start.column, found.span.end.line, found.span.end.column),
-            "remove or rename one of the two; YAML and JSON keys are unique",
-        )
-        for found in _duplicate_keys(text)
-    ]
+    duplicates = _duplicate_keys(text, name)
     if duplicates:
         raise DocumentInvalid(f"{name} has a key that stands twice", duplicates)
     return Reading(name, text, value)
@@ -159,16 +174,39 @@ def _load(text: str, name: str) -> Any:
     import fast_yaml  # noqa: PLC0415 - JSON documents do without it
 
     try:
-        return fast_yaml.safe_load(text, max_alias_bytes=MAX_ALIAS_BYTES, max_documents=1)
+        value = fast_yaml.safe_load(text, max_alias_bytes=MAX_ALIAS_BYTES, max_documents=1)
     except ValueError as error:
         raise _yaml_invalid(str(error), name) from error
+    _name_members(value)
+    return value
+
+
+def _name_members(value: Any) -> None:
+    """Give every member of an object a text for a name, as in JSON: YAML reads `200:` and `null:` as other values."""
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, dict | list):
+                _name_members(item)
+        return
+    if not isinstance(value, dict):
+        return
+    for item in value.values():
+        if isinstance(item, dict | list):
+            _name_members(item)
+    if not all(isinstance(key, str) for key in value):
+        members = [(key if isinstance(key, str) else msgspec.json.encode(key).decode(), value[key]) for key in value]
+        value.clear()
+        value.update(members)
 
 
 def _yaml_invalid(message: str, name: str) -> DocumentInvalid:
     found = _POSITION.search(message)
-    phrase = _POSITION.sub("", message).replace("YAML parse error: ", "").replace("YAML syntax error: ", "").strip(" :")
     line, column = (int(found[1]), int(found[2])) if found else (1, 1)
     span = Span(name, line, column, line, column + 1)
+    phrase = _NOISE.sub("", message).strip(" :")
+    if _LIMIT in message:
+        limit = Diagnostic("document-limit", Severity.ERROR, phrase, span)
+        return DocumentInvalid(f"{name} is more than is read: {phrase}", [limit])
     diagnostic = Diagnostic("yaml-syntax", Severity.ERROR, phrase, span, "the text must be YAML 1.2 or JSON")
     return DocumentInvalid(f"{name} is not valid YAML: {phrase}", [diagnostic])
 
@@ -177,8 +215,34 @@ def _invalid(rule: str, message: str, name: str) -> DocumentInvalid:
     return DocumentInvalid(message, [Diagnostic(rule, Severity.ERROR, message, Span(name))])
 
 
-def _duplicate_keys(text: str) -> list[Any]:
-    found: list[Any] = _duplicate_key_linter().lint(text)
+def _duplicate_keys(text: str, name: str) -> list[Diagnostic]:
+    try:
+        found = _duplicate_key_linter().lint(text)
+    except ValueError as error:
+        if _LIMIT in str(error):
+            raise _yaml_invalid(str(error), name) from error
+        # JSON may hold what YAML does not allow, such as the two escapes of an emoji.
+        return [_duplicate(f"duplicate key '{key}'", Span(name)) for key in _duplicate_json_keys(text)]
+    spans = [Span(name, at.start.line, at.start.column, at.end.line, at.end.column) for at in (it.span for it in found)]
+    return [_duplicate(one.message, span) for one, span in zip(found, spans, strict=True)]
+
+
+def _duplicate(message: str, span: Span) -> Diagnostic:
+    hint = "remove or rename one of the two; YAML and JSON keys are unique"
+    return Diagnostic("duplicate-key", Severity.ERROR, message, span, hint)
+
+
+def _duplicate_json_keys(text: str) -> list[str]:
+    found: list[str] = []
+
+    def members(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                found.append(key)
+            seen.add(key)
+
+    json.loads(text, object_pairs_hook=members)
     return found
 
 
@@ -193,6 +257,10 @@ def _duplicate_key_linter() -> Any:
     )
     # Only duplicate keys matter here; every style rule left on costs as much again as the parse.
     return lint.Linter(lint.LintConfig(disabled_rules=style.split(), max_input_bytes=4 * MAX_TEXT))
+
+
+def _indent(lines: list[str]) -> int:
+    return next((len(line) - len(line.lstrip(" ")) for line in lines if line.strip()), 0)
 
 
 def _marks(event: Any) -> tuple[int, int, int, int]:

@@ -1,5 +1,6 @@
 """Loads Arazzo documents and their source descriptions from files, URLs and bundles, until nothing is missing."""
 
+import gc
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +18,9 @@ from treadle.sources.references import DocumentsMissing, Registry
 
 MAX_ROUNDS = 100
 """How often loading may find further documents that are referred to."""
+
+LARGE_TEXT = 1_000_000
+"""From how many characters on a text is large."""
 
 Fetch = Callable[[str], Awaitable[str]]
 """Brings the text at an http(s) URL; raises TreadleError."""
@@ -156,7 +160,7 @@ class Library:
             uri = source_uri(str(path) if path else override)
         try:
             text = await self._text(uri)
-            registry.documents[uri] = value = read(text, override or source.url).value
+            registry.documents[uri] = value = read_quickly(text, override or source.url).value
             return Source(Description(source.name, uri, value, registry))
         except DocumentInvalid as error:
             return Source(None, error.diagnostics[0])
@@ -193,6 +197,17 @@ class Library:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise RunRefused(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from error
+
+
+def read_quickly(text: str, name: str) -> Reading:
+    """Read a text; for a large one the garbage collector rests, which would cost more than the parser."""
+    if len(text) < LARGE_TEXT or not gc.isenabled():
+        return read(text, name)
+    gc.disable()
+    try:
+        return read(text, name)
+    finally:
+        gc.enable()
 
 
 def source_uri(source: str) -> str:

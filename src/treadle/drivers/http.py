@@ -7,6 +7,8 @@ import asyncio
 import os
 import random
 import ssl
+import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -46,6 +48,25 @@ class Connection(Struct, frozen=True):
     proxy: str | None = None
 
 
+def preload() -> None:
+    """Import aiohttp without the two TLS contexts it makes for itself; for a process that is all ours, before threads.
+
+    Each loads every CA certificate of the machine, which is a fifth of a short run's CPU. None is missed: a Transport
+    makes its own context with its first https request, and a proxy is spoken to by the contexts that are left alone.
+    """
+    if "aiohttp" in sys.modules or any(os.environ.get(name) for name in _PROXY_VARIABLES):
+        return
+    file = os.environ.get("SSL_CERT_FILE")
+    os.environ["SSL_CERT_FILE"] = os.devnull
+    try:
+        import aiohttp  # noqa: F401, PLC0415
+    finally:
+        if file is None:
+            del os.environ["SSL_CERT_FILE"]
+        else:
+            os.environ["SSL_CERT_FILE"] = file
+
+
 class Transport:
     """A pool of connections, shared by any number of runs; knows nothing of steps, redirects or repeats."""
 
@@ -54,7 +75,7 @@ class Transport:
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
         self._slots = asyncio.Semaphore(connection.max_connections)
-        self._ssl = tls_context(connection)
+        self._tls = tls_context(connection) if _own_tls(connection) else None
 
     async def exchange(self, request: HttpRequest, timeout: float) -> HttpResponse | HttpFailed:
         """Send one request within `timeout` seconds; whatever goes wrong on the way is a HttpFailed."""
@@ -67,13 +88,14 @@ class Transport:
             # Waiting for a free connection is not the server's time, and costs less here than inside the pool.
             async with (
                 self._slots,
-                asyncio.timeout(timeout),
                 self._session.request(
                     request.method,
                     URL(request.url, encoded=True),
                     headers=request.headers,
                     data=request.body,
                     allow_redirects=False,
+                    timeout=_timeouts(timeout),
+                    ssl=self._context() if request.url.startswith("https:") else True,
                 ) as response,
             ):
                 body = await self._body(response)
@@ -106,16 +128,20 @@ class Transport:
     def _open(self) -> "aiohttp.ClientSession":
         import aiohttp  # noqa: PLC0415 - see above
 
-        connector = aiohttp.TCPConnector(limit=self.connection.max_connections, ssl=self._ssl)
+        connector = aiohttp.TCPConnector(limit=self.connection.max_connections)
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),  # cookies belong to a run, not to the pool
             headers={"User-Agent": self._user_agent},
-            timeout=aiohttp.ClientTimeout(total=None),
             proxy=self.connection.proxy,
             # Asking the environment costs time with each request, so it is asked only where it names a proxy.
             trust_env=self.connection.proxy is None and any(os.environ.get(name) for name in _PROXY_VARIABLES),
         )
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = tls_context(self.connection)
+        return self._tls
 
     async def close(self) -> None:
         """Close all connections."""
@@ -137,13 +163,13 @@ class Http:
 
     async def send(self, effect: SendHttp) -> HttpResponse | HttpFailed:
         """Send a request; a safe one is repeated after a transient failure, within the step's own limit."""
-        began = self._clock.now()
+        due = None if effect.timeout is None else self._clock.now() + effect.timeout
         attempt = 0
         while True:
-            left = None if effect.timeout is None else effect.timeout - (self._clock.now() - began)
+            left = None if due is None else due - self._clock.now()
             result = await self._follow(effect.request, left)
             attempt += 1
-            if not effect.safe or attempt > self._connection.transport_retries or not _transient(result):
+            if not _transient(result) or not effect.safe or attempt > self._connection.transport_retries:
                 return result
             pause = self._pause(result, attempt)
             if left is not None and pause >= left:
@@ -161,13 +187,15 @@ class Http:
     async def _follow(self, request: HttpRequest, left: float | None) -> HttpResponse | HttpFailed:
         timeout = self._connection.request_timeout if left is None else min(left, self._connection.request_timeout)
         for _ in range(MAX_REDIRECTS + 1):
-            result = await self._transport.exchange(self._with_cookies(request), max(0.001, timeout))
+            sent = self._with_cookies(request) if self._jars else request
+            result = await self._transport.exchange(sent, max(0.001, timeout))
             if isinstance(result, HttpFailed):
                 return result
-            if any(name.lower() == "set-cookie" for name, _ in result.headers):
-                self._keep_cookies(request.url, result)
+            self._keep_cookies(request.url, result)
+            if result.status not in REDIRECTS or request.method not in ("GET", "HEAD"):
+                return result
             location = _header(result, "location")
-            if result.status not in REDIRECTS or location is None or request.method not in ("GET", "HEAD"):
+            if location is None:
                 return result
             request = redirected(request, location)
             if not request.url.startswith(("http://", "https://")):
@@ -188,13 +216,22 @@ class Http:
         return HttpRequest(request.method, request.url, (*others, ("Cookie", "; ".join([*given, *kept]))), request.body)
 
     def _keep_cookies(self, url: str, response: HttpResponse) -> None:
+        given = [value for name, value in response.headers if name.lower() == "set-cookie"]
+        if not given:
+            return
         import aiohttp  # noqa: PLC0415 - see above
         from yarl import URL  # noqa: PLC0415
 
         jar = self._jars.setdefault(origin(url), aiohttp.CookieJar(unsafe=True))
-        jar.update_cookies_from_headers(
-            [value for name, value in response.headers if name.lower() == "set-cookie"], URL(url)
-        )
+        jar.update_cookies_from_headers(given, URL(url))
+
+
+@lru_cache(64)
+def _timeouts(seconds: float) -> "aiohttp.ClientTimeout":
+    import aiohttp  # noqa: PLC0415 - see above
+
+    # A connection that is not there by then leaves no time for an answer; and that nothing was sent is known.
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=seconds * 0.9)
 
 
 def origin(url: str) -> str:
@@ -213,14 +250,16 @@ def redirected(request: HttpRequest, location: str) -> HttpRequest:
     return HttpRequest(request.method, url, headers, request.body)
 
 
-def tls_context(connection: Connection) -> ssl.SSLContext | bool:
-    """Give the TLS settings: True for the usual ones of this machine.
+def _own_tls(connection: Connection) -> bool:
+    return bool(connection.insecure or connection.ca_cert or connection.client_cert)
+
+
+def tls_context(connection: Connection) -> ssl.SSLContext:
+    """Give the TLS settings: those of this machine, changed as the connection says.
 
     Raises:
         RunRefused: a certificate or key file cannot be used.
     """
-    if not (connection.insecure or connection.ca_cert or connection.client_cert):
-        return True
     try:
         context = ssl.create_default_context(cafile=connection.ca_cert)
         if connection.insecure:

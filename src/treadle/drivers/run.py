@@ -60,7 +60,10 @@ async def drive(
     deadline = None if timeout is None else clock.now() + timeout
     while effects := run.pending():
         effect = effects[0]  # a run asks for one thing at a time until steps can wait for messages
-        result = await _in_time(effect, performer, clock, deadline)
+        if deadline is not None:
+            result = await _in_time(effect, performer, clock, deadline)
+        else:
+            result = await _perform(effect, performer, clock)
         if result is None:
             await append(run.stop(*_overdue(effect, timeout or 0.0), clock.now()))
         else:
@@ -70,10 +73,8 @@ async def drive(
     return run.outcome
 
 
-async def _in_time(effect: Effect, performer: Performer, clock: Clock, deadline: float | None) -> Result | None:
+async def _in_time(effect: Effect, performer: Performer, clock: Clock, deadline: float) -> Result | None:
     """Perform an effect, or give None where the run's deadline comes first."""
-    if deadline is None:
-        return await _perform(effect, performer, clock)
     left = deadline - clock.now()
     if isinstance(effect, Sleep):
         # Known beforehand: waiting for a pause that cannot end in time would only cost time.
@@ -88,12 +89,14 @@ async def _in_time(effect: Effect, performer: Performer, clock: Clock, deadline:
         return None
 
 
-async def _perform(effect: Effect, performer: Performer, clock: Clock) -> Result:
-    if isinstance(effect, Sleep):
-        spread = 1 + effect.jitter * (2 * random.random() - 1)  # noqa: S311 - spreads load, guards nothing
-        await clock.sleep(effect.seconds * spread)
-        return Slept()
-    return await performer.send(effect)
+def _perform(effect: Effect, performer: Performer, clock: Clock) -> Awaitable[Result]:
+    return _pause(effect, clock) if isinstance(effect, Sleep) else performer.send(effect)
+
+
+async def _pause(effect: Sleep, clock: Clock) -> Slept:
+    spread = 1 + effect.jitter * (2 * random.random() - 1)  # noqa: S311 - spreads load, guards nothing
+    await clock.sleep(effect.seconds * spread)
+    return Slept()
 
 
 def interrupted(run: Run, reason: str) -> Failure:

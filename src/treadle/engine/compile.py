@@ -25,6 +25,7 @@ from treadle.expressions.syntax import Expression, InputReference, Navigation, S
 from treadle.pointer import Path
 from treadle.sources.openapi import Description
 from treadle.sources.operation import ParameterSpec, undeclared
+from treadle.sources.references import DocumentsMissing
 
 _SECRET_HEADER = re.compile(
     r"authorization|cookie|(api|access|auth|secret)[-_]?(key|token)|^x-.*(key|token)$", re.IGNORECASE
@@ -223,6 +224,8 @@ class _Compiler:
             problem = next((f"has no '{name}'" for name in written if name not in names), "")
             wrong = (name for name, value in written.items() if not _is_seconds(value))
             problem = problem or next((f"needs a number that is not negative for '{name}'" for name in wrong), "")
+            if not problem and written.get("backoff", 1) < 1:
+                problem = "has a backoff below 1, which would poll faster and faster"
             if not problem:
                 return program.Poll(**{names[name]: float(value) for name, value in written.items()})
         self.error("poll", f"x-treadle-poll {problem}", at, "for example {interval: 2, maxInterval: 30, timeout: 3600}")
@@ -239,6 +242,8 @@ class _Compiler:
         findings: list[Finding] = []
         try:
             operation, server = self.operations.find(text, by_path=step.operation_id is None, findings=findings)
+        except DocumentsMissing:
+            raise  # no finding: the caller brings them and compiles again
         except TreadleError as error:
             self._source_problem(error, at)
             return None
@@ -274,8 +279,9 @@ class _Compiler:
                     self.error("unknown-parameter", message, at, self._near(parameter.name, _placeholders(path)))
                 continue
             value = self.value(parameter.value, (*at, "value"), self.index[step.step_id])
-            if location == "header" and _SECRET_HEADER.search(parameter.name):
-                self._secrets |= {e.name for e in payload.expressions(value) if isinstance(e, InputReference)}
+            if _SECRET_NAME.search(parameter.name) or (location == "header" and _SECRET_HEADER.search(parameter.name)):
+                bases = (e.base if isinstance(e, Navigation) else e for e in payload.expressions(value))
+                self._secrets |= {base.name for base in bases if isinstance(base, InputReference)}
             found[parameter.name.lower() if location == "header" else parameter.name, location] = program.Argument(
                 spec, value
             )
@@ -480,7 +486,7 @@ class _Compiler:
 
 
 def _is_seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 def _placeholders(path: str) -> list[str]:

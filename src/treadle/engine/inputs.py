@@ -1,7 +1,7 @@
 """A workflow's inputs against their JSON Schema (2020-12): defaults, conversion of text, every problem at once."""
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -70,14 +70,14 @@ def validated(schema: Any, inputs: dict[str, Any], workflow_id: str) -> tuple[di
     if schema is None:
         unknown = [f"workflow '{workflow_id}' declares no inputs; '{name}' is not used" for name in inputs]
         return dict(inputs), unknown
-    filled = _filled(schema, inputs, schema, 0)
-    problems = [_problem(error) for error in _validator(msgspec.json.encode(schema)).iter_errors(filled)]
-    if problems:
-        declared = properties(schema, schema) or {}
+    compiled = _compiled(msgspec.json.encode(schema))
+    declared = compiled.declared
+    filled = _filled(schema, inputs, schema, 0) if compiled.has_defaults else inputs
+    if not compiled.validator.is_valid(filled):
+        problems = [_problem(error) for error in compiled.validator.iter_errors(filled)]
         hint = "give each as -i NAME=VALUE; the workflow takes " + ", ".join(declared) if declared else None
         message = f"the inputs of workflow '{workflow_id}' are invalid: {'; '.join(problems)}"
         raise InputsInvalid(message, problems, hint=hint)
-    declared = properties(schema, schema) or {}
     return filled, [f"workflow '{workflow_id}' has no input '{name}'" for name in inputs if name not in declared]
 
 
@@ -122,11 +122,21 @@ def _type_name(value: Any) -> str:
     return "integer" if isinstance(value, int) else "number"
 
 
+class _Compiled(NamedTuple):
+    """What is worked out once for a schema, however many runs it serves."""
+
+    validator: Any
+    declared: dict[str, Any]
+    has_defaults: bool
+
+
 @lru_cache(256)
-def _validator(schema: bytes) -> Any:
+def _compiled(text: bytes) -> _Compiled:
     import jsonschema_rs  # noqa: PLC0415 - imported when a workflow has inputs
 
+    schema = msgspec.json.decode(text)
     try:
-        return jsonschema_rs.Draft202012Validator(msgspec.json.decode(schema))
+        validator = jsonschema_rs.Draft202012Validator(schema)
+        return _Compiled(validator, properties(schema, schema) or {}, b'"default"' in text)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         raise InputsInvalid(f"the schema of the inputs is invalid: {error}".splitlines()[0], []) from error

@@ -25,6 +25,7 @@ from treadle.sources.request import Argument, HttpRequest, RequestInvalid, build
 
 JITTER = 0.1
 """How far a poll's pause may be off either way, as a share of it (semantics: pacing)."""
+_PLAIN_POLL = Poll()
 
 
 class Limits(Struct, frozen=True):
@@ -62,7 +63,7 @@ class Run:
     """
 
     __slots__ = (
-        "_attempt", "_began", "_context", "_effect", "_inputs", "_outputs", "_pace", "_records", "_retries", "_step",
+        "_attempt", "_began", "_context", "_due", "_effect", "_inputs", "_outputs", "_pace", "_records", "_retries", "_step",
         "_steps_taken", "_visits", "_warned", "limits", "outcome", "program",
     )  # fmt: skip
 
@@ -78,7 +79,7 @@ class Run:
             inputs=inputs, steps=self._outputs, sources=program.sources, self_uri=program.self_uri,
             workflows={program.workflow_id: {"inputs": inputs}},
         )  # fmt: skip
-        self._pace = Pace()
+        self._pace = Pace(self.limits.poll_interval, self.limits.poll_max_interval)
         self._visits: dict[int, int] = {}
         self._steps_taken = 0
         self._attempt = 1
@@ -86,6 +87,7 @@ class Run:
         self._step = 0
         self._began = 0.0
         self._effect: Effect | None = None
+        self._due = False
         self._records: list[Record] = []
         self._warned: set[tuple[str, str]] = set()
         for record in journal:
@@ -98,6 +100,7 @@ class Run:
         shown = {name: value for name, value in self._inputs.items() if name not in self.program.secrets}
         self._records = [records.RunBegan(now, self.program.workflow_id, shown)]
         self._enter(0, now)
+        self._send_what_is_due(now)
         return self._taken()
 
     def pending(self) -> tuple[Effect, ...]:
@@ -117,11 +120,12 @@ class Run:
         self._effect = None
         if isinstance(effect, Sleep):
             self._pace.slept()
-            self._send(now)
+            self._due = True
         elif isinstance(result, HttpResponse):
             self._answered(effect.request, result, now)
         elif isinstance(result, HttpFailed):
             self._unanswered(effect, result, now)
+        self._send_what_is_due(now)
         return self._taken()
 
     def stop(self, status: str, error: Failure, now: float) -> list[Record]:
@@ -159,14 +163,14 @@ class Run:
         self._visits[index] = self._visits.get(index, 0) + 1
         self._attempt = 1
         self._retries = {}
-        poll = step.poll or Poll(self.limits.poll_interval, self.limits.poll_max_interval)
+        poll = step.poll or _PLAIN_POLL
         if by_goto and self._pace.too_long(index, poll, now):
             message = f"step '{step.step_id}' polled for {poll.timeout:g} s and did not come to an end"
             self._end("failed", now, Failure("poll-timeout", message, step.step_id, "raise timeout in x-treadle-poll"))
             return
         pause = self._pace.enter(index, poll, now, by_goto=by_goto)
         if pause is None:
-            self._send(now)
+            self._due = True
             return
         told = None if last is None else self._told_to_wait(last, now)
         if told is not None:
@@ -182,6 +186,12 @@ class Run:
 
     def _effect_id(self) -> str:
         return f"{self.program.steps[self._step].step_id}/{self._visits[self._step]}/{self._attempt}"
+
+    def _send_what_is_due(self, now: float) -> None:
+        """Send until something is pending. A loop, no recursion: a request that cannot be built leads to the next step."""
+        while self._due:
+            self._due = False
+            self._send(now)
 
     def _send(self, now: float) -> None:
         step = self.program.steps[self._step]
@@ -209,9 +219,9 @@ class Run:
 
     def _request(self, call: Call, now: float) -> HttpRequest:
         arguments = []
-        parameters = []
-        for spec, prepared in ((argument.spec, argument.value) for argument in call.arguments):
-            missing: list[Missing] = []
+        missing: list[Missing] = []
+        for argument in call.arguments:
+            spec, prepared = argument.spec, argument.value
             value = resolve(prepared, self._context, missing)
             if isinstance(value, Missing):
                 # An input that was not given leaves its optional parameter out; half a value is never sent.
@@ -220,7 +230,6 @@ class Run:
                 self._warn("parameter-left-out", f"parameter '{spec.name}' has no value: {value.why}", now)
                 continue
             arguments.append(Argument(spec, value))
-            parameters.append((spec.location, spec.name, value))
         content_type = None
         payload = None
         if call.body is not None:
@@ -229,7 +238,7 @@ class Run:
         request = build_request(call.operation, call.server, arguments, content_type, payload)
         self._context.url = request.url
         self._context.method = request.method
-        self._context.request = Request(request, parameters, payload)
+        self._context.request = Request(request, arguments, payload)
         return request
 
     def _payload(self, call: Call, now: float) -> Any:
@@ -270,11 +279,8 @@ class Run:
         if succeeded:
             self._ended(step, StepStatus.SUCCEEDED, criteria, response, now)
             return
-        why = "; ".join(
-            f"`{test.text}` does not hold" + (f": {verdict.why}" if verdict.why else "")
-            for test, verdict in zip(step.success_criteria, verdicts, strict=True)
-            if not verdict.passed
-        )
+        failed = (criterion for criterion in criteria if not criterion.passed)
+        why = "; ".join(f"`{c.condition}` does not hold" + (f": {c.why}" if c.why else "") for c in failed)
         message = f"step '{step.step_id}' failed: {request.method} {request.url} answered {response.status}"
         message += f"; {why}" if why else ""
         said = _said_by_server(self._context.response.body())
@@ -294,10 +300,10 @@ class Run:
             return
         self._ended(step, StepStatus.FAILED, (), None, now, Failure(failed.kind, message, step.step_id, failed.hint))
 
-    def _check(self, tests: tuple[Test, ...], now: float) -> list[Verdict]:
+    def _check(self, tests: tuple[Test, ...], now: float, *, explained: bool = True) -> list[Verdict]:
         verdicts = []
         for test in tests:
-            verdict = check(test, self._context)
+            verdict = check(test, self._context, explained=explained)
             if verdict.dialect is not None:
                 self._warn(verdict.dialect.rule, f"{verdict.dialect.message}: `{test.text}`", now)
             verdicts.append(verdict)
@@ -349,14 +355,14 @@ class Run:
         self._retries[action.name] = self._retries.get(action.name, 0) + 1
         self._attempt += 1
         told = None if response is None else self._told_to_wait(response, now)
-        if told is not None:
+        if self._steps_taken >= self.limits.max_steps:
+            self._enter(self._step, now)
+        elif told is not None:
             self._sleep(told, "retry-after", now)
         elif action.retry_after:
             self._sleep(action.retry_after, "retry", now)
-        elif self._steps_taken >= self.limits.max_steps:
-            self._enter(self._step, now)
         else:
-            self._send(now)
+            self._due = True
 
     def _told_to_wait(self, response: HttpResponse, now: float) -> float | None:
         """Give the seconds that a Retry-After header asks for, as far as the limit allows."""
@@ -369,7 +375,7 @@ class Run:
         for action in actions:
             if action.type == "retry" and self._retries.get(action.name, 0) >= action.retry_limit:
                 continue  # "The retryLimit MUST be exhausted prior to executing subsequent failure actions."
-            verdicts = self._check(action.criteria, now)
+            verdicts = self._check(action.criteria, now, explained=False)
             if all(verdict.passed for verdict in verdicts):
                 return action, unevaluated
             reasons = [verdict.why for verdict in verdicts if not verdict.evaluated]

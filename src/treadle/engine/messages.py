@@ -1,12 +1,13 @@
 """Requests and responses as runtime expressions see them."""
 
+from codecs import BOM_UTF8
 from typing import Any
 
 import msgspec
 
 from treadle.engine.effects import HttpResponse
 from treadle.expressions.evaluate import Missing
-from treadle.sources.request import HttpRequest, is_json
+from treadle.sources.request import Argument, HttpRequest, is_json
 
 _UNREAD = object()
 _NO_CONTENT = frozenset({204, 205, 304})
@@ -15,25 +16,28 @@ _NO_CONTENT = frozenset({204, 205, 304})
 class Request:
     """`$request`: the parameters as they were given, the header fields and the body as sent."""
 
-    __slots__ = ("_body", "_headers", "_paths", "_queries")
+    __slots__ = ("_arguments", "_body", "_request")
 
-    def __init__(self, request: HttpRequest, parameters: list[tuple[str, str, Any]], body: Any) -> None:
-        self._headers = {name.lower(): value for name, value in request.headers}
-        self._queries = {name: value for location, name, value in parameters if location == "query"}
-        self._paths = {name: value for location, name, value in parameters if location == "path"}
+    def __init__(self, request: HttpRequest, arguments: list[Argument], body: Any) -> None:
+        self._request = request
+        self._arguments = arguments
         self._body = body
 
     def header(self, name: str) -> Any:
         """Give one header field."""
-        return self._headers.get(name.lower())
+        return next((value for field, value in self._request.headers if field.lower() == name.lower()), None)
 
     def query(self, name: str) -> Any:
         """Give one query parameter."""
-        return self._queries.get(name)
+        return self._parameter("query", name)
 
     def path(self, name: str) -> Any:
         """Give one path parameter."""
-        return self._paths.get(name)
+        return self._parameter("path", name)
+
+    def _parameter(self, location: str, name: str) -> Any:
+        given = (value for spec, value in self._arguments if (spec.location, spec.name) == (location, name))
+        return next(given, None)
 
     def body(self) -> Any:
         """Give the payload."""
@@ -82,20 +86,19 @@ class Response:
             return Missing(f"the body of the answer (status {self.response.status}) is empty", unreadable=unreadable)
         if is_json(content_type) or not content_type:
             try:
-                return msgspec.json.decode(body)
+                # "JSON parsers MAY ignore the presence of a byte order mark" (RFC 8259 section 8.1).
+                return msgspec.json.decode(body.removeprefix(BOM_UTF8))
             except (msgspec.DecodeError, RecursionError):
                 pass  # kept as text: going into it says that the body is no JSON
-        return body.decode(_charset(content_type), errors="replace")
+        try:
+            return body.decode(_charset(content_type), errors="replace")
+        except (LookupError, ValueError):  # a charset nobody knows, or one that is no charset (idna)
+            return body.decode(errors="replace")
 
 
 def _charset(content_type: str) -> str:
     for parameter in content_type.split(";")[1:]:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset":
-            charset = value.strip().strip('"')
-            try:
-                "".encode(charset)
-            except (LookupError, ValueError):
-                break
-            return charset
+            return value.strip().strip('"')
     return "utf-8"

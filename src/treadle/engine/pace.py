@@ -6,14 +6,21 @@ from treadle.engine.program import Poll
 
 
 class Pace:
-    """What a run remembers of its loops: pauses so far, and for each step when it was entered and how often paced."""
+    """What a run remembers of its loops: pauses so far, and for each step when it was entered and its next pause.
 
-    __slots__ = ("_paced", "_pauses", "_seen", "_since")
+    Args:
+        interval: the first pause where a step does not say another; 0 is none.
+        max_interval: the longest one it grows to.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_interval", "_max_interval", "_next", "_pauses", "_seen", "_since")
+
+    def __init__(self, interval: float, max_interval: float) -> None:
+        self._interval = interval
+        self._max_interval = max_interval
         self._pauses = 0
         self._seen: dict[int, int] = {}
-        self._paced: dict[int, int] = {}
+        self._next: dict[int, float] = {}
         self._since: dict[int, float] = {}
 
     def slept(self) -> None:
@@ -23,13 +30,16 @@ class Pace:
     def enter(self, step: int, poll: Poll, now: float, *, by_goto: bool) -> float | None:
         """Give the seconds to pause before the step with that index, or None where it may go on at once."""
         again = by_goto and self._seen.get(step) == self._pauses
+        interval = self._interval if poll.interval is None else poll.interval
         if not by_goto or step not in self._since:
             self._since[step] = now
-            self._paced[step] = 0
+            self._next[step] = interval
         pause = None
-        if again and poll.interval > 0:
-            pause = min(poll.interval * poll.backoff ** min(self._paced[step], 64), poll.max_interval)
-            self._paced[step] += 1
+        if again and interval > 0:
+            longest = self._max_interval if poll.max_interval is None else poll.max_interval
+            pause = self._next[step]
+            # The maximum bounds the growth; an interval that was asked for is never shortened by it.
+            self._next[step] = max(min(pause * poll.backoff, longest), interval)
         # The pause that is about to be made counts as one before this entry.
         self._seen[step] = self._pauses + (pause is not None)
         return pause

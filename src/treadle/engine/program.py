@@ -12,8 +12,6 @@ from treadle.expressions.criteria import Test
 from treadle.expressions.payload import Payload
 from treadle.sources.operation import Operation, ParameterSpec
 
-POLL_INTERVAL = 1.0
-POLL_MAX_INTERVAL = 15.0
 POLL_BACKOFF = 1.5
 
 
@@ -60,10 +58,13 @@ class Action(Struct, frozen=True):
 
 
 class Poll(Struct, frozen=True):
-    """`x-treadle-poll`: how a step that is entered again is paced; seconds. `timeout` bounds the whole loop."""
+    """`x-treadle-poll`: how a step that is entered again is paced; seconds. `timeout` bounds the whole loop.
 
-    interval: float = POLL_INTERVAL
-    max_interval: float = POLL_MAX_INTERVAL
+    Intervals that are None are those of the run.
+    """
+
+    interval: float | None = None
+    max_interval: float | None = None
     backoff: float = POLL_BACKOFF
     timeout: float | None = None
 

@@ -27,7 +27,7 @@ class StepHistory:
 class History:
     """What happened in a run so far, kept small."""
 
-    __slots__ = ("began", "ended", "pauses", "steps", "warnings")
+    __slots__ = ("began", "ended", "steps", "warnings")
 
     def __init__(self) -> None:
         self.began = 0.0
@@ -37,20 +37,23 @@ class History:
 
     def add(self, record: Record) -> None:
         """Take in one more record."""
-        match record:
-            case StepEnded(step_id=step_id):
-                known = self.steps.get(step_id)
-                if known is None:
-                    self.steps[step_id] = StepHistory(record)
-                else:
-                    known.last = record
-                    known.count += 1
-            case journal.RunBegan(at):
-                self.began = at
-            case journal.Warned():
-                self.warnings.append(record)
-            case journal.RunEnded():
-                self.ended = record
+        kind = type(record)  # asked for each record of each run: no patterns to try one after the other
+        if kind is StepEnded:
+            self._step(record)  # type: ignore[arg-type]
+        elif kind is journal.RunBegan:
+            self.began = record.at
+        elif kind is journal.Warned:
+            self.warnings.append(record)  # type: ignore[arg-type]
+        elif kind is journal.RunEnded:
+            self.ended = record  # type: ignore[assignment]
+
+    def _step(self, record: StepEnded) -> None:
+        known = self.steps.get(record.step_id)
+        if known is None:
+            self.steps[record.step_id] = StepHistory(record)
+        else:
+            known.last = record
+            known.count += 1
 
     def entries(self) -> list[tuple[StepEnded, int]]:
         """Give the attempts in the order of their ends, each with the number of those folded away just before it."""

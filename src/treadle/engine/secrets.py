@@ -14,20 +14,29 @@ SHORTEST = 4
 
 
 class Secrets:
-    """The secret values of a run."""
+    """The secret values of a run; nothing is worked out until something is to be shown."""
+
+    __slots__ = ("_masks", "_values")
 
     def __init__(self, values: Iterable[Any] = ()) -> None:
-        texts = {text for value in values for text in _texts(value) if text}
-        self._whole = frozenset(texts)
-        forms = {form for text in texts if len(text) >= SHORTEST for form in _forms(text)}
-        longest_first = sorted(forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        self._values = tuple(values)
+        self._masks: tuple[frozenset[str], re.Pattern[str] | None] | None = None
+
+    def _prepared(self) -> tuple[frozenset[str], re.Pattern[str] | None]:
+        if self._masks is None:
+            texts = {text for value in self._values for text in _texts(value) if text}
+            forms = {form for text in texts if len(text) >= SHORTEST for form in _forms(text)}
+            longest_first = sorted(forms, key=len, reverse=True)
+            pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+            self._masks = (frozenset(texts), pattern)
+        return self._masks
 
     def text(self, text: str) -> str:
         """Give a text with every secret masked."""
-        if text in self._whole:
+        whole, pattern = self._prepared()
+        if text in whole:
             return MASK
-        return text if self._pattern is None else self._pattern.sub(MASK, text)
+        return text if pattern is None else pattern.sub(MASK, text)
 
     def value(self, value: Any) -> Any:
         """Give a JSON value with every secret in it masked, in names of members too."""
@@ -37,7 +46,7 @@ class Secrets:
             return {self.text(str(name)): self.value(entry) for name, entry in value.items()}
         if isinstance(value, list | tuple):
             return [self.value(entry) for entry in value]
-        if isinstance(value, int | float) and not isinstance(value, bool) and str(value) in self._whole:
+        if isinstance(value, int | float) and not isinstance(value, bool) and str(value) in self._prepared()[0]:
             return MASK
         return value
 

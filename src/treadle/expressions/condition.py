@@ -4,6 +4,7 @@ Precedence, tightest first: `!`, comparison, `&&`, `||`. The same grammar reads 
 type jsonpath, where an operand may start at `$`, the context.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
@@ -11,11 +12,12 @@ from msgspec import Struct
 
 from treadle.errors import ExpressionInvalid
 from treadle.expressions.dialect import Finding, Names, read_operand, read_steps
-from treadle.expressions.evaluate import Context, Missing, evaluate, kind
+from treadle.expressions.evaluate import Context, Missing, evaluate, kind, to_text
 from treadle.expressions.syntax import ContextValue, Expression, Navigation, dump
 
 _STOP = frozenset(" \t\r\n()<>,")
 _COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 _WORDS = {"true": True, "false": False, "null": None}
 
 
@@ -116,9 +118,12 @@ class _Parser:
     def comparison(self, depth: int) -> Condition:
         left = self.unary(depth)
         for operator in _COMPARISONS:
+            begin = self.at
             if self.take(operator):
                 if self.text.startswith("=", self.at):
-                    self.fail("'===' is no operator of Arazzo", "write `==`")
+                    written = self.text[begin : self.at + 1]
+                    self.at = begin
+                    self.fail(f"{written!r} is no operator of Arazzo", f"write `{operator[0]}=`")
                 return Comparison(operator, left, self.unary(depth, compared=True))
         if self.text.startswith("=", self.at):
             self.fail("'=' is no operator of Arazzo", "write `==`")
@@ -183,21 +188,27 @@ class _Parser:
             at = end + 2
         self.at = end + 1
         self.space()
-        if begin == 0 and self.at == len(self.text):
-            self.at = 0
-            self.fail("the whole condition is one string", "take the quotes away")
+        self.refuse_whole(begin)
         return Literal("".join(written))
+
+    def refuse_whole(self, begin: int) -> None:
+        """Refuse a condition that is one string: it would always hold, and is a condition in quotes too many."""
+        if self.at == len(self.text) and not self.text[:begin].strip():
+            self.at = begin
+            self.fail("the whole condition is one string", "take the quotes away")
 
     def double_quoted(self) -> Literal:
         end = self.text.find('"', self.at + 1)
         if end < 0:
             self.fail("a string opens here that is not closed", "a string stands in 'single quotes'")
-        value = self.text[self.at + 1 : end]
+        begin = self.at
+        value = self.text[begin + 1 : end]
         correct = "'" + value.replace("'", "''") + "'"
         message = "a string in a condition stands in single quotes"
-        self.findings.append(Finding("double-quoted-string", message, self.at, end + 1, f"write `{correct}`"))
+        self.findings.append(Finding("double-quoted-string", message, begin, end + 1, f"write `{correct}`"))
         self.at = end + 1
         self.space()
+        self.refuse_whole(begin)
         return Literal(value)
 
     def unquoted(self) -> Literal:
@@ -248,15 +259,11 @@ class _Parser:
 
 def as_number(text: str) -> int | float | None:
     """Read a JSON number, or give None."""
-    digits = text[1:] if text[:1] == "-" else text
-    if digits.isascii() and digits.isdigit():
-        return int(text) if len(digits) < 400 else float("inf")
-    if not digits[:1].isdigit() or not set(digits) <= set("0123456789.eE+-"):
+    match = _NUMBER.fullmatch(text)
+    if match is None:
         return None
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    # Beyond 400 digits a number is infinite to every comparison; Python refuses to read one of thousands.
+    return int(text) if not match[1] and len(text) < 400 else float(text)
 
 
 def judge(condition: Condition, context: Context) -> bool | None:
@@ -268,7 +275,7 @@ def judge(condition: Condition, context: Context) -> bool | None:
     match condition:
         case Comparison(operator, left, right):
             first, second = _value(left, context), _value(right, context)
-            return None if _unknown(first) or _unknown(second) else _COMPARE[operator](first, second)
+            return None if _unknown(first) or _unknown(second) else _compare(operator, first, second)
         case And(conditions):
             return _combined([judge(part, context) for part in conditions], decisive=False)
         case Or(conditions):
@@ -278,6 +285,13 @@ def judge(condition: Condition, context: Context) -> bool | None:
             return None if judged is None else not judged
     value = _value(condition, context)
     return None if _unknown(value) else truthy(value)
+
+
+def _compare(operator: str, left: Any, right: Any) -> bool | None:
+    try:
+        return _COMPARE[operator](left, right)
+    except RecursionError:  # bodies may nest deeper than they can be compared
+        return None
 
 
 def _unknown(value: Any) -> bool:
@@ -326,9 +340,13 @@ def explain(condition: Condition, context: Context) -> str:
         if isinstance(value, Missing):
             found.append(value.why)
         else:
-            shown = repr(value) if isinstance(value, str | int | float | bool) else kind(value)
+            shown = kind(value) if isinstance(value, dict | list) else _quoted(value)
             found.append(f"`{dump(expression)}` is {_shortened(shown)}")
     return "; ".join(dict.fromkeys(found))
+
+
+def _quoted(value: Any) -> str:
+    return repr(value) if isinstance(value, str) else to_text(value)
 
 
 def _shortened(text: str, most: int = 120) -> str:
@@ -365,8 +383,8 @@ def _is_number(value: Any) -> bool:
 
 def _equals(left: Any, right: Any) -> bool:
     if isinstance(left, Missing) or isinstance(right, Missing):
-        # Missing equals null: what is not there is as good as null to a condition.
-        return (left is None or isinstance(left, Missing)) and (right is None or isinstance(right, Missing))
+        # Missing equals null and nothing else: two things that are not there are not the same thing.
+        return left is None or right is None
     return _equal(left, right)
 
 

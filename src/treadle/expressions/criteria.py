@@ -3,19 +3,29 @@
 A criterion that cannot be evaluated fails, and says so (section "Evaluation Errors").
 """
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from treadle import pointer
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import condition as conditions
 from treadle.expressions.condition import Condition
 from treadle.expressions.dialect import Finding, Names
 from treadle.expressions.evaluate import Context, Missing, evaluate, kind, to_text
 from treadle.expressions.selectors import query
-from treadle.expressions.syntax import ContextValue, Expression, Navigation, Template, dump, parse_template
+from treadle.expressions.syntax import (
+    ContextValue,
+    Expression,
+    Navigation,
+    Template,
+    dump,
+    dump_steps,
+    parse_template,
+)
 
 BACKTRACK_LIMIT = 1_000_000
 """How many steps a regular expression may go back before it is given up."""
@@ -77,11 +87,10 @@ def compile_jsonpath(text: str, context: Expression | None, names: Names, findin
     """
     pattern = parse_template(text)
     if not isinstance(pattern, str):
-        return Test(text, "jsonpath", pattern, context)
+        return Test(text, "jsonpath", pattern, context, lenient=True)
     if _compares(text):
         condition = conditions.parse(text, names, [], rooted=True)
-        base = "" if context is None else dump(context)
-        correct = correct_comparison(condition, base)
+        correct = correct_comparison(condition, context)
         message = "this is a comparison, and no JSONPath query"
         findings.append(Finding("jsonpath-comparison", message, 0, len(text), correct))
         return Test(text, "jsonpath", condition, context)
@@ -111,10 +120,17 @@ def criterion_expressions(test: Test) -> list[Expression]:
     return [test.condition]
 
 
-def check(test: Test, context: Context) -> Verdict:
-    """Say whether a criterion is satisfied in a context."""
+PASSED = Verdict(passed=True)
+
+
+def check(test: Test, context: Context, *, explained: bool = True) -> Verdict:
+    """Say whether a criterion is satisfied in a context.
+
+    Without `explained`, a condition that is just false says nothing of why; of one that could not be evaluated it is
+    always said.
+    """
     if test.type == "simple":
-        return _check_condition(test.condition, context)
+        return _check_condition(test.condition, context, explained=explained)
     value = Missing("no context") if test.context is None else evaluate(test.context, context)
     if isinstance(value, Missing):
         return Verdict(passed=False, why=f"the context is missing: {value.why}", evaluated=not value.unreadable)
@@ -124,7 +140,7 @@ def check(test: Test, context: Context) -> Verdict:
         if not isinstance(value, dict | list):
             return _not_json(value)
         context.value = value
-        return _check_condition(test.condition, context)
+        return _check_condition(test.condition, context, explained=explained)
     pattern = evaluate(test.condition, context)  # type: ignore[arg-type]  # conditions were handled above
     if isinstance(pattern, Missing):
         return Verdict(passed=False, why=f"the condition is incomplete: {pattern.why}", evaluated=False)
@@ -136,11 +152,12 @@ def check(test: Test, context: Context) -> Verdict:
         return Verdict(passed=False, why=error.message, evaluated=False)
 
 
-def _check_condition(condition: Any, context: Context) -> Verdict:
+def _check_condition(condition: Any, context: Context, *, explained: bool) -> Verdict:
     judged = conditions.judge(condition, context)
     if judged:
-        return Verdict(passed=True)
-    return Verdict(passed=False, why=conditions.explain(condition, context), evaluated=judged is not None)
+        return PASSED
+    why = conditions.explain(condition, context) if explained or judged is None else ""
+    return Verdict(passed=False, why=why, evaluated=judged is not None)
 
 
 def _check_regex(pattern: str, value: Any) -> Verdict:
@@ -171,36 +188,30 @@ def _not_json(value: Any) -> Verdict:
 def _compares(text: str) -> bool:
     """Say whether an operator stands outside brackets and quotes, where a JSONPath query has none."""
     depth = 0
-    quote = ""
-    for at, character in enumerate(text):
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"":
-            quote = character
-        elif character == "[":
+    for match in _OPERATOR.finditer(text):
+        found = match[0]
+        if found == "[":
             depth += 1
-        elif character == "]":
+        elif found == "]":
             depth -= 1
-        elif depth == 0 and (character in "<>!" or text.startswith(("==", "&&", "||"), at)):
+        elif depth == 0 and found[0] not in "'\"":
             return True
     return False
 
 
-def correct_comparison(condition: Condition, base: str) -> str:
+def correct_comparison(condition: Condition, base: Expression | None) -> str:
     """Give the advice that turns a comparison from `$` into a simple condition."""
     written = _written(condition, base)
     return f"write `condition: {written}` without `type` and `context`"
 
 
-def _written(condition: Condition, base: str) -> str:
+def _written(condition: Condition, base: Expression | None) -> str:
     match condition:
         case conditions.Literal(value):
             quoted = value.replace("'", "''") if isinstance(value, str) else ""
             return f"'{quoted}'" if isinstance(value, str) else to_text(value)
         case conditions.Operand(Navigation(ContextValue(), steps)):
-            if "length" in steps:
-                return base + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
-            return base + "#" + "".join(f"/{step}" for step in steps)
+            return _located(base, steps)
         case conditions.Operand(expression):
             return dump(expression)
         case conditions.Comparison(operator, left, right):
@@ -213,9 +224,22 @@ def _written(condition: Condition, base: str) -> str:
             return " || ".join(_written(part, base) for part in parts)
 
 
-def _grouped(condition: Condition, base: str) -> str:
+def _located(base: Expression | None, steps: tuple[str | int, ...]) -> str:
+    """Write a place in the context: by JSON Pointer, or by `.` and `[]` where a pointer cannot say it."""
+    inner, steps = (base.base, (*base.steps, *steps)) if isinstance(base, Navigation) else (base, steps)
+    whole, _, fragment = ("" if inner is None else dump(inner)).partition("#")
+    steps = (*pointer.parse(fragment), *steps)
+    if "length" in steps or any(isinstance(step, int) and step < 0 for step in steps):
+        return whole + dump_steps(steps)
+    return f"{whole}#{pointer.dump(steps)}" if steps else whole
+
+
+def _grouped(condition: Condition, base: Expression | None) -> str:
     written = _written(condition, base)
     return f"({written})" if isinstance(condition, conditions.Or) else written
+
+
+_OPERATOR = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[\[\]<>!]|==|&&|\|\|""", re.DOTALL)
 
 
 @lru_cache(512)
@@ -230,4 +254,13 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
     except jsonschema_rs.ValidationError as error:
         message = f"{pattern!r} is no regular expression"
         raise ExpressionInvalid(message, 0, len(pattern), hint="the flavour is ECMA-262, as in JavaScript") from error
-    return validator.is_valid
+
+    def matches(text: str) -> bool:
+        if validator.is_valid(text):
+            return True
+        exceeded = jsonschema_rs.ValidationErrorKind.BacktrackLimitExceeded
+        if any(isinstance(error.kind, exceeded) for error in validator.iter_errors(text)):
+            raise ExpressionInvalid(f"{pattern!r} takes too long on this text", 0, len(pattern))
+        return False
+
+    return matches

@@ -37,9 +37,9 @@ DIALECTS = {
 }
 """Every dialect: its rule name and what the specification asks for instead."""
 
-_ROOT_IN_TEXT = re.compile(r"\$(?:" + "|".join(ROOTS) + r")\b(?=[.]|$|[^A-Za-z0-9_])")
-_ROOT_AT_START = re.compile(r"\$(?:" + "|".join(ROOTS) + r")(?![A-Za-z0-9_-])")
-_STEP = re.compile(r"\.([A-Za-z0-9_$-]+)|\[(-?\d+)\]|\[\s*'([^']*)'\s*\]|\[\s*\"([^\"]*)\"\s*\]", re.ASCII)
+# `$self-service` and the like are prose.
+_ROOT = re.compile(r"\$(?:" + "|".join(ROOTS) + r")(?!-?[A-Za-z0-9_])")
+_STEP = re.compile(r"\.([A-Za-z0-9_$-]+)|\[(-?\d{1,18})\]|\[\s*'([^']*)'\s*\]|\[\s*\"([^\"]*)\"\s*\]", re.ASCII)
 
 
 class Finding(NamedTuple):
@@ -69,7 +69,7 @@ def read_value(text: str, names: Names, findings: list[Finding]) -> Expression |
         return text
     if "{$" in text:
         return parse_template(text)
-    if _ROOT_AT_START.match(text):
+    if _ROOT.match(text):
         return _whole_or_embedded(text, names, findings)
     return _embedded(text, names, findings)
 
@@ -85,7 +85,7 @@ def _whole_or_embedded(text: str, names: Names, findings: list[Finding]) -> Expr
         steps = read_steps(text[node.end :])
         if steps is not None:
             return _navigate(node, steps, text, names, findings)
-        if text[node.end :][:1] in (" ", "/", "-", ":", ",", ";", "&", "?", "=", "@"):
+        if text[node.end :][:1] in (" ", "/", "-", ":", ",", ";", "&", "?", "=", "@", "$"):
             return _embedded(text, names, findings)
         raise
 
@@ -95,13 +95,13 @@ def _embedded(text: str, names: Names, findings: list[Finding]) -> Template | st
     parts: list[str | Expression] = []
     correct = []
     at = 0
-    for match in _ROOT_IN_TEXT.finditer(text):
+    for match in _ROOT.finditer(text):
         if match.start() < at:
             continue
         try:
             node = _trimmed(parse_prefix(text, match.start()), names)
         except ExpressionInvalid:
-            continue  # `$self-service` and the like: a dollar sign in prose
+            continue  # a dollar sign in prose
         parts += [text[at : match.start()], node]
         correct += [text[at : match.start()], "{", dump(node), "}"]
         at = node.end
@@ -131,6 +131,8 @@ def _trimmed(node: Reference, names: Names) -> Reference:
     if declared is None or name not in declared:
         fitting = [other for other in declared or () if name.startswith(other)]
         shorter = max(fitting, key=len) if fitting else name.rstrip(".")
+        if not shorter:
+            raise ExpressionInvalid("a name is expected here", node.start, node.end)
         return _renamed(node, shorter, node.end - len(name) + len(shorter))
     return node
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from treadle import pointer
+from treadle.errors import ExpressionInvalid
 from treadle.expressions.syntax import (
     ComponentReference,
     ContextValue,
@@ -103,10 +104,17 @@ def evaluate(node: Expression | Template | str, context: Context) -> Any:
 
 
 def to_text(value: Any) -> str:
-    """Write a value into text: strings as they are, everything else by its JSON text (section "Runtime Expressions")."""
+    """Write a value into text: strings as they are, everything else by its JSON text (section "Runtime Expressions").
+
+    Raises:
+        ExpressionInvalid: the value nests too deeply to be written.
+    """
     if isinstance(value, str):
         return value
-    return msgspec.json.encode(value).decode()
+    try:
+        return msgspec.json.encode(value).decode()
+    except RecursionError as error:
+        raise ExpressionInvalid("the value nests too deeply to be written as text") from error
 
 
 def kind(value: Any) -> str:
@@ -205,9 +213,9 @@ def _navigation(node: Navigation, context: Context) -> Any:
     if isinstance(value, Missing):
         return value
     for step in node.steps:
-        if (isinstance(value, dict) and step in value) or (
-            isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value)
-        ):
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value):
             value = value[step]
         elif step == "length" and isinstance(value, list | str | dict):
             value = len(value)
@@ -221,10 +229,16 @@ def _navigation(node: Navigation, context: Context) -> Any:
 def _template(node: Template, context: Context) -> Any:
     written = []
     for part in node.parts:
+        if isinstance(part, str):
+            written.append(part)
+            continue
         value = evaluate(part, context)
         if isinstance(value, Missing):
             return value
-        written.append(to_text(value))
+        try:
+            written.append(to_text(value))
+        except ExpressionInvalid as error:
+            return Missing(f"`{dump(part)}`: {error.message}", unreadable=True)
     return "".join(written)
 
 

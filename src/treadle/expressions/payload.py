@@ -20,6 +20,9 @@ MAX_DEPTH = 100
 """How deep a payload may nest."""
 
 
+_SELECTORS = (("jsonpath", None), ("jsonpath", "rfc9535"), ("jsonpointer", None), ("jsonpointer", "rfc6901"))
+
+
 class Constant(Struct, frozen=True, tag=True):
     """A JSON value with no expression in it."""
 
@@ -93,7 +96,7 @@ def _prepare_selector(value: dict[str, Any], found: list[Located], at: Path) -> 
     version = written.get("version") if isinstance(written, dict) else None
     selector = str(value["selector"])
     try:
-        if kind not in ("jsonpath", "jsonpointer") or version not in (None, "rfc9535", "rfc6901"):
+        if (kind, version) not in _SELECTORS:
             raise ExpressionInvalid(
                 f"selectors of type {kind} {version or ''} are not supported by this version of Treadle",
                 hint="there are jsonpath (rfc9535) and jsonpointer",
@@ -102,7 +105,7 @@ def _prepare_selector(value: dict[str, Any], found: list[Located], at: Path) -> 
             query(selector)
         else:
             pointer.parse(selector)
-        return Selection(parse(value["context"]), selector, kind)
+        return Selection(parse(value["context"]), selector, str(kind))
     except (ExpressionInvalid, ValueError) as error:
         refused = error if isinstance(error, ExpressionInvalid) else ExpressionInvalid(str(error))
         found.append(Located(at, refused))
@@ -114,22 +117,38 @@ def resolve(payload: Payload, context: Context, missing: list[Missing]) -> Any:
 
     A payload that is Missing as a whole comes back as Missing, and is in `missing` too.
     """
-    match payload:
-        case Constant(value):
-            return value
-        case Members(members):
-            entries = {name: resolve(entry, context, missing) for name, entry in members.items()}
-            return {name: value for name, value in entries.items() if not isinstance(value, Missing)}
-        case Items(items):
-            values = [resolve(entry, context, missing) for entry in items]
-            return [value for value in values if not isinstance(value, Missing)]
-        case Selection():
-            result = _select(payload, context)
-        case _:
-            result = evaluate(payload, context)
+    read = _RESOLVE.get(type(payload))
+    if read is not None:
+        return read(payload, context, missing)
+    result = evaluate(payload, context)  # type: ignore[arg-type]  # what the table does not have is an expression
     if isinstance(result, Missing):
         missing.append(result)
     return result
+
+
+def _resolve_members(payload: Members, context: Context, missing: list[Missing]) -> Any:
+    entries = {name: resolve(entry, context, missing) for name, entry in payload.members.items()}
+    return {name: value for name, value in entries.items() if not isinstance(value, Missing)}
+
+
+def _resolve_items(payload: Items, context: Context, missing: list[Missing]) -> Any:
+    values = [resolve(entry, context, missing) for entry in payload.items]
+    return [value for value in values if not isinstance(value, Missing)]
+
+
+def _resolve_selection(payload: Selection, context: Context, missing: list[Missing]) -> Any:
+    result = _select(payload, context)
+    if isinstance(result, Missing):
+        missing.append(result)
+    return result
+
+
+_RESOLVE: dict[type, Any] = {
+    Constant: lambda payload, _context, _missing: payload.value,
+    Members: _resolve_members,
+    Items: _resolve_items,
+    Selection: _resolve_selection,
+}
 
 
 def _select(selection: Selection, context: Context) -> Any:

@@ -27,7 +27,7 @@ def query(text: str) -> Callable[[Any], list[Any]]:
 
     try:
         compiled = _environment().compile(text)
-    except JSONPathError as error:
+    except (JSONPathError, RecursionError, ValueError, OverflowError) as error:  # the last three of hostile texts
         message = f"{text!r} is no JSONPath query: {str(error).splitlines()[0]}"
         raise ExpressionInvalid(message, 0, len(text), hint="queries are those of RFC 9535") from error
 

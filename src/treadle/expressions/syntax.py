@@ -4,6 +4,7 @@ Only what the grammar allows is read here; lenient readings are in `dialect`. Ev
 of its text, so that a message can point at it.
 """
 
+from collections.abc import Sequence
 from typing import NoReturn, TypeAlias
 
 from msgspec import Struct
@@ -14,6 +15,7 @@ from treadle.errors import ExpressionInvalid
 ALPHA_DIGIT = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 IDENTIFIER_STRICT = ALPHA_DIGIT | frozenset("-_")
 IDENTIFIER = IDENTIFIER_STRICT | {"."}
+STEP_NAME = IDENTIFIER_STRICT | {"$"}
 TOKEN = ALPHA_DIGIT | frozenset("!#$%&'*+-.^_`|~")
 ROOTS = (
     "url", "method", "statusCode", "request", "response", "message", "inputs", "outputs", "steps", "workflows",
@@ -376,7 +378,21 @@ def dump(node: Expression) -> str:
         case ComponentReference(kind, name):
             return f"$components.{kind}.{name}"
         case Navigation(base, steps):
-            return dump(base) + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+            return dump(base) + dump_steps(steps)
+
+
+def dump_steps(steps: Sequence[str | int]) -> str:
+    """Write the way into a value by the operators `.` and `[]`; a name that `.` does not allow stands in quotes."""
+    return "".join(_dump_step(step) for step in steps)
+
+
+def _dump_step(step: str | int) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    if step and set(step) <= STEP_NAME:
+        return f".{step}"
+    quote = '"' if "'" in step else "'"
+    return f"[{quote}{step}{quote}]"
 
 
 def _fragment(tokens: tuple[str, ...]) -> str:

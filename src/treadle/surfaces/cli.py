@@ -1,26 +1,52 @@
 """The command line. Each command is a few lines over the layers below, which are imported when a command needs them."""
 
 import asyncio
+import gc
 import json
+import math
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from treadle.surfaces.guard import EXIT_INVALID, SIGNALS, colour, guarded, prepare_streams, silence, tell
 from treadle.version import __version__
 
 if TYPE_CHECKING:
-    from treadle.api import Outcome, Prepared, Runner
-    from treadle.errors import TreadleError
+    from treadle.api import Interruption, Outcome, Prepared, Runner
+    from treadle.engine.journal import Record
+    from treadle.surfaces.inputs import Given
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "limited": 3, "in-doubt": 4, "cancelled": 130}
-EXIT_INVALID = 2
-SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
+
+class Seconds(click.ParamType[float]):
+    """A number of seconds: finite, not negative, and above zero where `zero` makes no sense."""
+
+    name = "seconds"
+
+    def __init__(self, *, zero: bool = True) -> None:
+        self._zero = zero
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the number."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not self._zero):
+            least = "that is not negative" if self._zero else "above 0"
+            self.fail(f"{value!r} is not a number of seconds {least}", param, ctx)
+        return seconds
+
+
+COUNT = click.IntRange(min=0)
+FILE = click.Path(exists=True, dir_okay=False, readable=True)
 RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("server", {"multiple": True, "metavar": "[SOURCE=]URL", "help": "Base URL of the API, for all sources or one."}),
     (
@@ -28,21 +54,27 @@ RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {"multiple": True, "metavar": "NAME=FILE-OR-URL", "help": "Load this in place of a source description's url."},
     ),
     ("strict", {"is_flag": True, "help": "Refuse the loose syntax of real documents."}),
-    ("timeout", {"type": float, "metavar": "S", "help": "Limit of the whole run, in seconds."}),
-    ("request-timeout", {"type": float, "default": 30.0, "metavar": "S", "help": "Limit of one request."}),
-    ("poll-interval", {"type": float, "default": 1.0, "metavar": "S", "help": "First pause of a loop; 0 for none."}),
-    ("poll-max-interval", {"type": float, "default": 15.0, "metavar": "S", "help": "Longest pause of a loop."}),
-    ("max-steps", {"type": int, "default": 100_000, "metavar": "N", "help": "Limit of step visits."}),
+    ("timeout", {"type": Seconds(zero=False), "metavar": "S", "help": "Limit of the whole run, in seconds."}),
+    (
+        "request-timeout",
+        {"type": Seconds(zero=False), "default": 30.0, "metavar": "S", "help": "Limit of one request."},
+    ),
+    (
+        "poll-interval",
+        {"type": Seconds(), "default": 1.0, "metavar": "S", "help": "First pause of a loop; 0 for none."},
+    ),
+    ("poll-max-interval", {"type": Seconds(), "default": 15.0, "metavar": "S", "help": "Longest pause of a loop."}),
+    ("max-steps", {"type": COUNT, "default": 100_000, "metavar": "N", "help": "Limit of step visits."}),
     (
         "transport-retries",
-        {"type": int, "default": 3, "metavar": "N", "help": "Repeats of a safe request that met a passing failure."},
+        {"type": COUNT, "default": 3, "metavar": "N", "help": "Repeats of a safe request that met a passing failure."},
     ),
-    ("max-retry-after", {"type": float, "default": 300.0, "metavar": "S", "help": "Longest Retry-After obeyed."}),
-    ("max-body", {"type": int, "default": 64 * 1024 * 1024, "metavar": "BYTES", "help": "Largest answer read."}),
+    ("max-retry-after", {"type": Seconds(), "default": 300.0, "metavar": "S", "help": "Longest Retry-After obeyed."}),
+    ("max-body", {"type": COUNT, "default": 64 * 1024 * 1024, "metavar": "BYTES", "help": "Largest answer read."}),
     ("insecure", {"is_flag": True, "help": "Do not verify TLS certificates."}),
-    ("ca-cert", {"metavar": "FILE", "help": "Trust the CA certificates in this file (PEM)."}),
-    ("client-cert", {"metavar": "FILE", "help": "Client certificate (PEM)."}),
-    ("client-key", {"metavar": "FILE", "help": "Key of the client certificate (PEM)."}),
+    ("ca-cert", {"type": FILE, "metavar": "FILE", "help": "Trust the CA certificates in this file (PEM)."}),
+    ("client-cert", {"type": FILE, "metavar": "FILE", "help": "Client certificate (PEM)."}),
+    ("client-key", {"type": FILE, "metavar": "FILE", "help": "Key of the client certificate (PEM)."}),
     ("proxy", {"metavar": "URL", "help": "Send requests through this proxy."}),
 )
 """The options of Options, as they stand on the command line."""
@@ -70,16 +102,17 @@ def main() -> None:
     Example:
       treadle dataiku demo
     """  # noqa: D301 - \b is click's mark for a paragraph that is not to be wrapped
+    prepare_streams()
 
 
 @main.command(
-    epilog="Exit codes: 0 succeeded, 1 failed, 2 invalid (nothing was sent), 3 limit reached, 4 in doubt, 130 interrupted."
+    epilog="Exit codes: 0 succeeded, 1 failed, 2 invalid (nothing was sent), 3 limit reached, 4 in doubt, 130 or 143 interrupted."
 )
 @click.argument("document", metavar="SOURCE")
 @click.argument("workflow", required=False)
 @click.option(
     "-i", "--input", "given", multiple=True, metavar="NAME=VALUE", envvar="TREADLE_INPUT",
-    help="An input: NAME=text, NAME:=json, NAME=@file, or NAME=env:VARIABLE for a secret.",
+    help="An input: NAME=text, NAME:=json, NAME=@file (without its last line end), or NAME=env:VARIABLE for a secret.",
 )  # fmt: skip
 @click.option("--inputs", metavar="FILE", envvar="TREADLE_INPUTS", help="A JSON or YAML object of inputs; - for stdin.")
 @with_options(RUN_OPTIONS)
@@ -97,88 +130,134 @@ def run(document: str, workflow: str | None, **options: Any) -> None:
       treadle run dataiku run-scenario-and-poll -i apiKey=env:DKU_API_KEY \\
           -i projectKey=DEMO -i scenarioId=NIGHTLY --server https://dss.example.com/public/api
     """  # noqa: D301
-    sys.exit(_with_errors(lambda: asyncio.run(_run(document, workflow, options))))
+    sys.exit(guarded(lambda: _run(document, workflow, options)))
 
 
-async def _run(document: str, workflow: str | None, options: dict[str, Any]) -> int:
-    from treadle.api import Runner  # noqa: PLC0415
+def _run(document: str, workflow: str | None, options: dict[str, Any]) -> int:
+    from treadle.errors import RunRefused  # noqa: PLC0415
     from treadle.surfaces.inputs import given_inputs  # noqa: PLC0415
-    from treadle.surfaces.report import text_of_file, write_diagnostics  # noqa: PLC0415
 
+    if options["client_key"] and not options["client_cert"]:
+        raise RunRefused("--client-key is of no use without --client-cert", hint="name the certificate too")
     report_path = _report_path(options.pop("report"))
-    given = given_inputs(options.pop("given"), options.pop("inputs"))
-    shown = {name: options.pop(name) for name in ("as_json", "quiet", "verbose")}
     options["server"] = _named(options["server"], "server")
     options["source"] = _named(options["source"], "source")
-    async with Runner(**options) as runner:
-        loaded = await runner.load(document)
-        prepared = await runner.prepare(loaded, workflow, given.values, secret_names=given.secret)
-        if not shown["quiet"]:
-            write_diagnostics(prepared.diagnostics, sys.stderr, text_of_file, colour=_colour())
-            for message in prepared.unused:
-                print(f"warning[unknown-input]: {message}", file=sys.stderr)
-            if options["insecure"]:
-                print("warning[insecure]: TLS certificates are not verified", file=sys.stderr)
-        outcome, interrupted = await _execute(runner, prepared, shown)
-    _show_outcome(outcome, prepared, report_path, as_json=shown["as_json"])
-    return SIGNALS[interrupted] if interrupted is not None else EXIT_CODES[outcome.status]
+    # Before the event loop, which would keep Ctrl-C from ending a read of standard input.
+    given = given_inputs(options.pop("given"), options.pop("inputs"))
+    return asyncio.run(_run_with(document, workflow, given, report_path, options))
 
 
-async def _execute(
-    runner: "Runner", prepared: "Prepared", shown: dict[str, bool]
-) -> "tuple[Outcome, signal.Signals | None]":
-    """Run, and stop cleanly at the first signal; a second one ends the process at once."""
-    from treadle.api import Interruption  # noqa: PLC0415
-    from treadle.surfaces.report import progress  # noqa: PLC0415
+async def _run_with(
+    document: str, workflow: str | None, given: "Given", report_path: Path | None, options: dict[str, Any]
+) -> int:
+    from treadle.api import Interruption, Runner  # noqa: PLC0415
 
-    live = sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
-    view = progress(prepared.secrets, verbose=shown["verbose"], quiet=shown["quiet"], live=live)
+    shown = {name: options.pop(name) for name in ("as_json", "quiet", "verbose")}
     interruption = Interruption()
+    interruption.attach()
+    prepared: Prepared | None = None
+    outcome: Outcome | None = None
+    with _stopping(interruption) as received:
+        try:
+            async with Runner(**options) as runner:
+                prepared = await runner.prepare(document, workflow, given.values, secret_names=given.secret)
+                if not shown["quiet"]:
+                    tell(_show_warnings, prepared, options["insecure"])
+                outcome = await _execute(runner, prepared, shown, interruption)
+        except asyncio.CancelledError:
+            if not received:
+                raise
+    if prepared is None or outcome is None:
+        print(f"treadle: interrupted by {received[0].name}; nothing was sent", file=sys.stderr)
+        return SIGNALS[received[0]]
+    _show_outcome(outcome, prepared, report_path, as_json=shown["as_json"])
+    return SIGNALS[received[0]] if received and outcome.status == "cancelled" else EXIT_CODES[outcome.status]
+
+
+@contextmanager
+def _stopping(interruption: "Interruption") -> "Iterator[list[signal.Signals]]":
+    """Stop cleanly at the first signal, and give a list that names it; a second one ends the process at once."""
     received: list[signal.Signals] = []
     loop = asyncio.get_running_loop()
 
+    def leave() -> None:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
     def stop(number: signal.Signals) -> None:
         received.append(number)
-        for other in SIGNALS:
-            loop.remove_signal_handler(other)
+        leave()
         interruption.request(f"interrupted by {number.name}")
 
     for number in SIGNALS:
         loop.add_signal_handler(number, stop, number)
     try:
-        outcome = await runner.execute(
-            prepared, observe=view.show if view is not None else None, interruption=interruption
-        )
+        yield received
     finally:
-        if view is not None:
-            view.close()
-    return outcome, received[0] if received and outcome.status == "cancelled" else None
+        leave()
+
+
+async def _execute(
+    runner: "Runner", prepared: "Prepared", shown: dict[str, bool], interruption: "Interruption"
+) -> "Outcome":
+    """Run, and show how it goes."""
+    from treadle.surfaces.report import progress  # noqa: PLC0415
+
+    gc.enable()
+    live = sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+    view = progress(prepared.secrets, verbose=shown["verbose"], quiet=shown["quiet"], live=live)
+
+    def observe(record: "Record") -> None:
+        tell(view.show, record)
+
+    try:
+        return await runner.execute(prepared, observe=observe, interruption=interruption)
+    finally:
+        view.close()
+
+
+def _show_warnings(prepared: "Prepared", insecure: bool) -> None:  # noqa: FBT001 - handed on by tell
+    from treadle.surfaces.report import text_of_file, write_diagnostics  # noqa: PLC0415
+
+    write_diagnostics(prepared.diagnostics, sys.stderr, text_of_file, colour=colour())
+    for message in prepared.unused:
+        print(f"warning[unknown-input]: {message}", file=sys.stderr)
+    if insecure:
+        print("warning[insecure]: TLS certificates are not verified", file=sys.stderr)
 
 
 def _show_outcome(outcome: "Outcome", prepared: "Prepared", report_path: Path | None, *, as_json: bool) -> None:
+    from treadle.surfaces.report import json_text, write_problem  # noqa: PLC0415
+
     secrets = prepared.secrets
     if report_path is not None:
         _write_report(report_path, outcome)
-    print(json.dumps(outcome.report() if as_json else secrets.value(outcome.outputs), indent=2, ensure_ascii=False))
-    sys.stdout.flush()
+    try:
+        print(json_text(outcome.report() if as_json else secrets.value(outcome.outputs), sys.stdout))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has gone; how the run ended stays as it is
+        silence(sys.stdout)
     if outcome.error is not None:
-        print(f"treadle: {secrets.text(outcome.error.message)}", file=sys.stderr)
-        if outcome.error.hint:
-            print(f"  hint: {secrets.text(outcome.error.hint)}", file=sys.stderr)
+        hint = outcome.error.hint
+        tell(write_problem, secrets.text(outcome.error.message), secrets.text(hint) if hint else None, sys.stderr)
 
 
 def _report_path(name: str | None) -> Path | None:
-    """Make sure before anything is sent that the report can be written."""
+    """Make sure before anything is sent that the report can be written; leave no empty one for a run that is refused."""
     from treadle.errors import RunRefused  # noqa: PLC0415
 
     if name is None:
         return None
     path = Path(name)
+    known = path.exists()
     try:
         with path.open("a"):
             pass
+        if not known:
+            path.unlink()
     except OSError as error:
-        raise RunRefused(f"--report {name} cannot be written: {error.strerror}", hint="name another file") from error
+        hint = "name a file in a folder that is there and can be written to"
+        raise RunRefused(f"--report {name} cannot be written: {error.strerror}", hint=hint) from error
     return path
 
 
@@ -199,40 +278,20 @@ def _named(values: tuple[str, ...], option: str) -> dict[str, str]:
     found = {}
     for value in values:
         name, joint, rest = value.partition("=")
-        if joint and "://" not in name:
-            found[name] = rest
-        elif option == "server":
+        if option == "server" and (not joint or "://" in name):
             found[""] = value
+        elif name and rest:
+            found[name] = rest
         else:
-            raise RunRefused(f"--{option} {value} is no NAME=VALUE", hint="for example --source petstore=petstore.yaml")
+            wanted, example = _FORMS[option]
+            raise RunRefused(f"--{option} '{value}' is not {wanted}", hint=f"for example --{option} {example}")
     return found
 
 
-def _colour() -> bool:
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and not os.environ.get("CI")
-
-
-def _with_errors(work: Callable[[], int]) -> int:
-    """Do the work; a refusal becomes its message and exit code 2, a closed pipe ends quietly."""
-    from treadle.errors import TreadleError  # noqa: PLC0415
-
-    try:
-        return work()
-    except TreadleError as error:
-        _say(error)
-        return EXIT_INVALID
-    except KeyboardInterrupt:
-        return SIGNALS[signal.SIGINT]
-    except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-
-
-def _say(error: "TreadleError") -> None:
-    from treadle.surfaces.report import write_error  # noqa: PLC0415
-
-    write_error(error, sys.stderr, colour=_colour())
+_FORMS = {
+    "source": ("NAME=FILE-OR-URL", "petstore=petstore.yaml"),
+    "server": ("URL or SOURCE=URL", "petstore=https://petstore.example.com/v1"),
+}
 
 
 @main.command()
@@ -250,7 +309,7 @@ def check(documents: tuple[str, ...], **options: Any) -> None:
     Example:
       treadle check dataiku --strict
     """  # noqa: D301
-    sys.exit(_with_errors(lambda: _check(documents, **options)))
+    sys.exit(guarded(lambda: _check(documents, **options)))
 
 
 def _check(
@@ -260,16 +319,18 @@ def _check(
 
     from treadle import api  # noqa: PLC0415
     from treadle.diagnostics import errors  # noqa: PLC0415
-    from treadle.surfaces.report import text_of_file, write_diagnostics  # noqa: PLC0415
+    from treadle.surfaces.report import counted, json_text, text_of_file, write_diagnostics  # noqa: PLC0415
 
     overrides = {"source": _named(source, "source"), "server": _named(server, "server")}
     found = [diagnostic for name in sources for diagnostic in api.check(name, strict=strict, **overrides)]
     if form == "json":
-        print(json.dumps(msgspec.to_builtins(found), indent=2))
+        print(json_text(msgspec.to_builtins(found), sys.stdout))
     else:
         write_diagnostics(found, sys.stdout, text_of_file, colour=False)
         failed = len(errors(found))
-        print(f"{len(sources)} document(s): {failed} error(s), {len(found) - failed} warning(s)")
+        said = f"{counted(failed, 'error')}, {counted(len(found) - failed, 'warning')}"
+        print(f"{counted(len(sources), 'document')}: {said}")
+    sys.stdout.flush()
     return EXIT_INVALID if errors(found) else 0
 
 
@@ -305,7 +366,7 @@ def simulate(**options: Any) -> None:
     Example:
       treadle dataiku simulate --port 11200 --published-shapes
     """  # noqa: D301
-    sys.exit(_with_errors(lambda: _simulate(options)))
+    sys.exit(guarded(lambda: _simulate(options)))
 
 
 def _simulate(options: dict[str, Any]) -> int:
@@ -314,6 +375,7 @@ def _simulate(options: dict[str, Any]) -> int:
     from treadle.vendors.dataiku.simulator.server import Simulator, serve_until_cancelled  # noqa: PLC0415
 
     simulation = _simulation(options)
+    gc.enable()
 
     def started(simulator: Simulator) -> None:
         keys = ", ".join(key.key for key in simulation.keys)
@@ -322,7 +384,7 @@ def _simulate(options: dict[str, Any]) -> int:
     async def serve() -> None:
         task = asyncio.current_task()
         for number in SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel if task else _stop)
+            asyncio.get_running_loop().add_signal_handler(number, lambda: task and task.cancel())
         await serve_until_cancelled(
             simulation, started=started, clock=RealClock(options["speed"]), host=options["host"], port=options["port"]
         )
@@ -335,10 +397,6 @@ def _simulate(options: dict[str, Any]) -> int:
         where = f"{options['host']}:{options['port']}"
         raise RunRefused(f"cannot listen on {where}: {error.strerror}", hint="try --port 0 for a free port") from error
     return 0
-
-
-def _stop() -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _simulation(options: dict[str, Any]) -> Any:

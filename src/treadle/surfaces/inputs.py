@@ -28,11 +28,12 @@ def given_inputs(options: Iterable[str], file: str | None) -> Given:
     """
     values: dict[str, Any] = {} if file is None else _from_file(file)
     secret = set()
-    for option in options:
+    for number, option in enumerate(options, 1):
         name, joint, text = option.partition("=")
         if not joint or not name.rstrip(":"):
-            shown = name if not joint else "="
-            raise RunRefused(f"-i {shown!r} is no NAME=VALUE", hint="for example -i projectKey=DEMO")
+            # Not shown: a lone text may be a key whose name was forgotten.
+            lack = "it has no name before '='" if joint else "it has no '='"
+            raise RunRefused(f"-i number {number} is not NAME=VALUE: {lack}", hint="for example -i projectKey=DEMO")
         if name.endswith(":"):
             name = name[:-1]
             values[name] = _json(name, text)
@@ -60,24 +61,35 @@ def _json(name: str, text: str) -> Any:
 
 def _file_text(name: str, path: str) -> str:
     try:
-        return Path(path).read_text("utf-8")
+        text = Path(path).read_text("utf-8-sig")
     except OSError as error:
         hint = f"write -i {name}:='\"@…\"' for a text that starts with '@'"
         raise RunRefused(f"input '{name}': {path} cannot be read: {error.strerror}", hint=hint) from error
     except UnicodeDecodeError as error:
-        raise RunRefused(f"input '{name}': {path} is not UTF-8 text") from error
+        raise RunRefused(f"input '{name}': {path} is not UTF-8 text", hint="save it as UTF-8") from error
+    return text.removesuffix("\n").removesuffix("\r")
 
 
 def _from_file(path: str) -> dict[str, Any]:
+    name = "standard input" if path == "-" else path
+    hint = "give one JSON or YAML object, such as {projectKey: DEMO}"
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text("utf-8-sig")
-        value = read(text, "standard input" if path == "-" else path).value
+        value = read(text, name).value
     except OSError as error:
-        raise RunRefused(f"--inputs {path} cannot be read: {error.strerror}") from error
+        hint = "name a file that is there, or - for standard input"
+        raise RunRefused(f"--inputs {path} cannot be read: {error.strerror}", hint=hint) from error
     except UnicodeDecodeError as error:
-        raise RunRefused(f"--inputs {path} is not UTF-8 text") from error
+        raise RunRefused(f"--inputs {path}: {name} is not UTF-8 text", hint="save it as UTF-8") from error
     except DocumentInvalid as error:
-        raise RunRefused(f"--inputs {path}: {error.message}", hint="give one JSON or YAML object") from error
+        # Without the line itself, which may hold a secret.
+        found = error.diagnostics[0]
+        where = name if found.span is None else str(found.span)
+        raise RunRefused(f"--inputs {path}: {where}: {found.message}", hint=found.hint or hint) from error
     if not isinstance(value, dict):
-        raise RunRefused(f"--inputs {path} holds no object", hint="give one JSON or YAML object")
+        what = "is empty" if value is None else f"holds {_KINDS.get(type(value), 'a single value')}, not an object"
+        raise RunRefused(f"--inputs {path}: {name} {what}", hint=hint)
     return {str(name): entry for name, entry in value.items()}
+
+
+_KINDS: dict[type, str] = {list: "a list", str: "a text"}

@@ -1,15 +1,19 @@
 """What people read: diagnostics as code frames, records as progress lines, errors as one message and a hint."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from treadle.diagnostics import Diagnostic, Severity, code_frame
 from treadle.engine import journal
 from treadle.engine.journal import Record
 from treadle.engine.secrets import Secrets
-from treadle.errors import DocumentInvalid, TreadleError
+from treadle.errors import DocumentInvalid, InputsInvalid, TreadleError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 QUIET_SECONDS = 10.0
 """How long a poll loop may go on without news before a plain progress says so again."""
@@ -24,6 +28,16 @@ class Progress(Protocol):
 
     def close(self) -> None:
         """Leave the screen as it should stay."""
+
+
+class NoProgress:
+    """Shows nothing."""
+
+    def show(self, record: Record) -> None:
+        """Take in one more record."""
+
+    def close(self) -> None:
+        """Nothing is left open."""
 
 
 class PlainProgress:
@@ -128,21 +142,22 @@ class LiveProgress:
                 answer = "" if record.response is None else str(record.response)
                 self._set(record.step_id, record.status, answer, record.visit)
             case journal.Warned():
-                self._live.console.print(
-                    self._secrets.text(f"warning[{record.rule}]: {record.message}"), style="yellow"
-                )
+                text = self._secrets.text(f"warning[{record.rule}]: {record.message}")
+                self._live.console.print(text, style="yellow", markup=False, emoji=False)
             case journal.RunEnded(at, status):
                 self._title += f": {status} after {at - self._began:.1f} s"
 
     def _set(self, step_id: str, state: str, detail: str, polls: int) -> None:
         self._states[step_id] = (state, self._secrets.text(detail), polls)
 
-    def _table(self) -> object:
+    def _table(self) -> "Table":
         import time  # noqa: PLC0415
 
         from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415 - a plain str would be read for markup, and names may hold brackets
 
-        table = Table(box=None, show_header=True, header_style="dim", title=self._title or None, title_justify="left")
+        title = Text(self._secrets.text(self._title)) if self._title else None
+        table = Table(box=None, show_header=True, header_style="dim", title=title, title_justify="left")
         for heading in ("step", "state", "polls", "elapsed", ""):
             table.add_column(heading)
         colours = {"succeeded": "green", "failed": "red", "running": "cyan", "waiting": "blue"}
@@ -150,7 +165,8 @@ class LiveProgress:
             ended = state in ("succeeded", "failed")
             elapsed = (self._now if ended else time.time()) - self._since.get(step_id, self._began)
             shown = f"{elapsed:.1f} s" if not ended or polls > 1 else ""
-            table.add_row(step_id, f"[{colours[state]}]{state}[/]", str(polls) if polls > 1 else "", shown, detail)
+            count = str(polls) if polls > 1 else ""
+            table.add_row(Text(step_id), Text(state, style=colours[state]), count, shown, Text(detail))
         return table
 
     def close(self) -> None:
@@ -174,14 +190,37 @@ def write_diagnostics(
 
 def write_error(error: TreadleError, stream: TextIO, *, colour: bool) -> None:
     """Write an error as people read it: its diagnostics, or its message and hint."""
-    if isinstance(error, DocumentInvalid) and error.diagnostics:
-        write_diagnostics(error.diagnostics, stream, text_of_file, colour=colour)
-        count = sum(diagnostic.severity is Severity.ERROR for diagnostic in error.diagnostics)
-        print(f"treadle: {error.message} ({count} error{'s' if count != 1 else ''})", file=stream)
-        return
-    print(f"treadle: {error.message}", file=stream)
-    if error.hint:
-        print(f"  hint: {error.hint}", file=stream)
+    found = error.diagnostics if isinstance(error, DocumentInvalid) else []
+    if [(entry.message, entry.span) for entry in found] == [(error.message, None)]:
+        write_problem(error.message, found[0].hint, stream)
+    elif found:
+        write_diagnostics(found, stream, text_of_file, colour=colour)
+        count = sum(diagnostic.severity is Severity.ERROR for diagnostic in found)
+        print(f"treadle: {error.message} ({counted(count, 'error')})", file=stream)
+    elif isinstance(error, InputsInvalid) and len(error.problems) > 1:
+        message = error.message.removesuffix("; ".join(error.problems)).rstrip(": ")
+        problems = "".join(f"\n  {problem}" for problem in error.problems)
+        write_problem(f"{message}: {len(error.problems)} problems{problems}", error.hint, stream)
+    else:
+        write_problem(error.message, error.hint, stream)
+
+
+def write_problem(message: str, hint: str | None, stream: TextIO) -> None:
+    """Write what is wrong, and what to do about it."""
+    print(f"treadle: {message}", file=stream)
+    if hint:
+        print(f"  hint: {hint}", file=stream)
+
+
+def counted(number: int, word: str) -> str:
+    """Say how many of something there are."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def json_text(value: Any, stream: TextIO) -> str:
+    """Write a value as JSON for a stream; what its encoding may not have is escaped."""
+    unicode = (stream.encoding or "").lower().replace("-", "") == "utf8"
+    return json.dumps(value, indent=2, ensure_ascii=not unicode)
 
 
 def text_of_file(name: str) -> str | None:
@@ -193,10 +232,10 @@ def text_of_file(name: str) -> str | None:
         return None
 
 
-def progress(secrets: Secrets, *, verbose: bool, quiet: bool, live: bool) -> Progress | None:
+def progress(secrets: Secrets, *, verbose: bool, quiet: bool, live: bool) -> Progress:
     """Give the progress that fits the place: none when quiet, live on a terminal, else plain lines."""
     if quiet:
-        return None
+        return NoProgress()
     if live and not verbose:
         return LiveProgress(sys.stderr, secrets)
     return PlainProgress(sys.stderr, secrets, verbose=verbose)

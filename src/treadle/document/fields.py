@@ -1,0 +1,211 @@
+"""Readers of fields: each takes a plain value and its place, gives what it becomes, and notes every finding.
+
+What an Object may hold is a table of Fields; the tables and the checks between fields are in `build`.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from treadle.diagnostics import Diagnostic, Severity
+from treadle.document.reader import Reading
+from treadle.pointer import Path
+
+_NAME = re.compile(r"[a-zA-Z0-9.\-_]+")
+_KINDS = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+
+
+class Field(NamedTuple):
+    """One fixed field of an Object: its name in documents, the attribute it becomes, how its value is read."""
+
+    name: str
+    attribute: str
+    read: "Reader"
+    required: bool = False
+    since: str = "1.0"
+
+
+Reader = Callable[["Builder", Any, Path], Any]
+REFUSED = object()
+
+
+class Builder:
+    """Collects what is found while one document is built."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self.version = "1.1"
+        self.diagnostics: list[Diagnostic] = []
+
+    def error(self, rule: str, message: str, at: Path, hint: str | None = None, *, key: bool = False) -> None:
+        """Note an error at a location."""
+        span = self.reading.span(at, key=key)
+        self.diagnostics.append(Diagnostic(rule, Severity.ERROR, message, span, hint))
+
+    def warn(self, rule: str, message: str, at: Path, hint: str | None = None, *, key: bool = False) -> None:
+        """Note a warning at a location."""
+        span = self.reading.span(at, key=key)
+        self.diagnostics.append(Diagnostic(rule, Severity.WARNING, message, span, hint))
+
+
+def kind(value: Any) -> str:
+    """Say what a value is, for messages."""
+    return "null" if value is None else _KINDS.get(type(value), type(value).__name__)
+
+
+def typed(*types: type, word: str) -> Reader:
+    """Take a value of one of these types; a boolean is no number."""
+
+    def read(builder: Builder, value: Any, at: Path) -> Any:
+        if isinstance(value, types) and not (isinstance(value, bool) and bool not in types):
+            return value
+        builder.error("wrong-type", f"{label(at)} is {kind(value)}, but {word} belongs here", at)
+        return REFUSED
+
+    return read
+
+
+def anything(builder: Builder, value: Any, at: Path) -> Any:  # noqa: ARG001 - one signature for all readers
+    """Take any value as it is."""
+    return value
+
+
+def not_negative(read: Reader) -> Reader:
+    """Take a number from 0 up."""
+
+    def checked(builder: Builder, value: Any, at: Path) -> Any:
+        result = read(builder, value, at)
+        if result is REFUSED:
+            return REFUSED
+        if not math.isfinite(result):  # YAML can say .inf and .nan
+            builder.error("wrong-type", f"{label(at)} is {value}, but a finite number belongs here", at)
+            return REFUSED
+        if result < 0:
+            builder.error("negative", f"{label(at)} is {value}, but it must not be negative", at)
+            return REFUSED
+        return result
+
+    return checked
+
+
+def one_of(*allowed: str, hint: dict[str, str] | None = None) -> Reader:
+    """Take one of these texts; `hint` has advice for values that people write instead."""
+
+    def read(builder: Builder, value: Any, at: Path) -> Any:
+        if value in allowed:
+            return value
+        choices = ", ".join(f"'{choice}'" for choice in allowed)
+        advice = (hint or {}).get(value) if isinstance(value, str) else None
+        builder.error("unknown-value", f"{label(at)} is {value!r}, but it must be one of {choices}", at, advice)
+        return REFUSED
+
+    return read
+
+
+def list_of(item: Reader, *, at_least: int = 0) -> Reader:
+    """Take an array; entries that are refused are left out."""
+
+    def read(builder: Builder, value: Any, at: Path) -> Any:
+        if not isinstance(value, list):
+            builder.error("wrong-type", f"{label(at)} is {kind(value)}, but an array belongs here", at)
+            return REFUSED
+        if len(value) < at_least:
+            builder.error("empty-list", f"{label(at)} is empty, but needs at least one entry", at)
+        items = [item(builder, entry, (*at, index)) for index, entry in enumerate(value)]
+        return tuple(entry for entry in items if entry is not REFUSED)
+
+    return read
+
+
+def map_of(item: Reader) -> Reader:
+    """Take an object whose names the document chooses; entries that are refused are left out."""
+
+    def read(builder: Builder, value: Any, at: Path) -> Any:
+        if not isinstance(value, dict):
+            hint = "write each as `name: $expression`" if isinstance(value, list) else None
+            builder.error("wrong-type", f"{label(at)} is {kind(value)}, but an object belongs here", at, hint)
+            return REFUSED
+        result = {}
+        for name, entry in value.items():
+            where = (*at, name)
+            if not _NAME.fullmatch(name):
+                builder.warn(
+                    "name-characters",
+                    f"the name {name!r} has characters that names must not have",
+                    where,
+                    "names match [a-zA-Z0-9._-]+; no runtime expression can reach this one otherwise",
+                    key=True,
+                )
+            read_entry = item(builder, entry, where)
+            if read_entry is not REFUSED:
+                result[name] = read_entry
+        return result
+
+    return read
+
+
+def object_of(struct: type[Struct], fields: tuple[Field, ...], *, keep_extensions: bool = False) -> Reader:
+    """Take an Object of the specification; it is refused as a whole where a required or wrong field leaves a hole."""
+    by_name = {field.name: field for field in fields}
+    title = re.sub(r"(?<!^)([A-Z])", r" \1", struct.__name__) + " Object"
+
+    def read(builder: Builder, value: Any, at: Path) -> Any:
+        if not isinstance(value, dict):
+            builder.error("wrong-type", f"{label(at)} is {kind(value)}, but a {title} belongs here", at)
+            return REFUSED
+        found: dict[str, Any] = {"at": at}
+        extensions: dict[str, Any] = {}
+        refused = False
+        for name, entry in value.items():
+            field = by_name.get(name)
+            if field is not None:
+                result = field.read(builder, entry, (*at, name))
+                refused |= result is REFUSED
+                found[field.attribute] = result
+                _check_since(builder, field, at)
+            elif name.startswith("x-"):
+                extensions[name] = entry
+            else:
+                _unknown_field(builder, title, name, tuple(by_name), at)
+        for field in fields:
+            if field.required and field.name not in value:
+                where = f" in {label(at)}" if at else ""
+                builder.error("missing-field", f"the required field '{field.name}' is absent{where}", at)
+                refused = True
+        if refused:
+            return REFUSED
+        if keep_extensions:
+            found["extensions"] = extensions
+        return struct(**found)
+
+    return read
+
+
+def _check_since(builder: Builder, field: Field, at: Path) -> None:
+    if field.since > builder.version:
+        builder.warn(
+            "field-of-later-version",
+            f"the field '{field.name}' came with Arazzo {field.since}, but the document says {builder.version}",
+            (*at, field.name),
+            f"write `arazzo: {field.since}.0` at the top",
+            key=True,
+        )
+
+
+def _unknown_field(builder: Builder, title: str, name: str, known: tuple[str, ...], at: Path) -> None:
+    near = get_close_matches(name, known, 1)
+    hint = f"did you mean '{near[0]}'?" if near else "fields of your own start with 'x-'"
+    builder.warn("unknown-field", f"the {title} has no field '{name}'; it is ignored", (*at, name), hint, key=True)
+
+
+def label(at: Path) -> str:
+    """Name a location as people write it: `workflows[0].steps[1]`."""
+    if not at:
+        return "the document"
+    return "".join(
+        f"[{part}]" if isinstance(part, int) else ("." if i else "") + str(part) for i, part in enumerate(at)
+    )

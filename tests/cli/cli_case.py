@@ -1,0 +1,343 @@
+"""Cases of the command line as data: what to set up, what to call, what must be seen. One loader, one runner."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import pytest
+from cli_server import Answer, Seen, scripted
+from loader import CASES, table
+from msgspec import UNSET, Struct, UnsetType
+
+from treadle.vendors.dataiku.simulator import config
+from treadle.vendors.dataiku.simulator.clock import VirtualClock
+from treadle.vendors.dataiku.simulator.server import running
+
+ROOT = Path(__file__).parents[2]
+FILES = CASES / "cli" / "files"
+FOUNDING = ROOT.parent / "shared" / "reference" / "arazzo" / "dataiku-run-scenario-and-poll-workflow.yml"
+TREADLE = [sys.executable, "-m", "treadle"]
+LIMIT = 25.0
+"""Seconds after which a command that has not ended is a failure."""
+NEVER = ("Traceback", "was never awaited", "Unclosed ")
+"""What no output may hold, whatever happens."""
+
+
+class Simulated(Struct, forbid_unknown_fields=True, frozen=True):
+    """A simulated DSS whose clock moves by `tick` seconds with each request."""
+
+    published_shapes: bool = False
+    tick: float = 2.0
+    key: str = "demo-key"
+
+
+class Signal(Struct, forbid_unknown_fields=True, frozen=True):
+    """A signal that is sent when a request has come in for the `count`th time; the end must come `within` seconds."""
+
+    name: str
+    after: str
+    count: int = 1
+    within: float = 2.0
+
+
+class Expect(Struct, forbid_unknown_fields=True, frozen=True):
+    """What must be seen.
+
+    In texts, `{tmp}`, `{port}` and `{time}` stand for what changes from run to run.
+
+    Attributes:
+        exit: the exit code.
+        stdout: the whole of it.
+        json: stdout as JSON, or the members of it that are given where `members` is set.
+        stderr: lines that must be there, in this order.
+        whole_stderr: the whole of it, line by line.
+        not_stderr: texts that must not be there.
+        times: how often a text must be in stderr.
+        requests: what the server saw, in order; a last `...` stands for any more.
+        headers: header fields that the first request must have.
+        report: members of the report file, by path; `*` stands for any value.
+        max_memory: the most that the command may use, in MiB.
+        within: the most seconds that it may take.
+    """
+
+    exit: int
+    stdout: str | UnsetType = UNSET
+    stdout_has: list[str] = []
+    json: Any = UNSET
+    members: dict[str, Any] = {}
+    stderr: list[str] = []
+    whole_stderr: list[str] | UnsetType = UNSET
+    not_stderr: list[str] = []
+    times: dict[str, int] = {}
+    requests: list[str] | UnsetType = UNSET
+    headers: dict[str, str] = {}
+    report: dict[str, Any] = {}
+    max_memory: int | None = None
+    within: float | None = None
+
+
+class Case(Struct, forbid_unknown_fields=True, frozen=True):
+    """One case.
+
+    Attributes:
+        use: files shared by the cases of all tables.
+        server: a script of answers; `{server}` is its URL.
+        simulator: a simulated DSS; `{server}` is the root of its API.
+        terminal: stderr is a terminal.
+        closed: the stream whose reader goes away, at once or after `head` bytes.
+        hidden: texts that must appear nowhere.
+        founding: the founding document is there as founding.yml.
+        xfail: why it does not hold yet.
+    """
+
+    id: str
+    args: list[str]
+    expect: Expect
+    why: str = ""
+    use: list[str] = []
+    files: dict[str, str] = {}
+    env: dict[str, str] = {}
+    stdin: str | None = None
+    server: dict[str, list[Answer]] | None = None
+    simulator: Simulated | None = None
+    signal: Signal | None = None
+    terminal: bool = False
+    closed: Literal["stdout", "stderr"] | None = None
+    head: int = 0
+    hidden: list[str] = []
+    founding: bool = False
+    xfail: str | None = None
+
+
+class Table(Struct, forbid_unknown_fields=True, frozen=True):
+    """A file of cases; `defaults` holds for each that does not say otherwise."""
+
+    cases: list[dict[str, Any]]
+    about: str = ""
+    defaults: dict[str, Any] = {}
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+
+def read_table(name: str) -> list[Any]:
+    """Give the cases of a table as parameters of a test."""
+    whole = msgspec.convert(table(f"cli/{name}.yaml"), Table)
+    found = [msgspec.convert({**whole.defaults, **case}, Case) for case in whole.cases]
+    ids = [case.id for case in found]
+    assert len(set(ids)) == len(ids), f"{name}: two cases of one id"
+    return [
+        pytest.param(case, id=case.id, marks=[pytest.mark.xfail(reason=case.xfail, strict=True)] if case.xfail else [])
+        for case in found
+    ]
+
+
+def shared_files() -> dict[str, str]:
+    """Give the files that cases can `use`, by name."""
+    return {path.name: path.read_text("utf-8") for path in FILES.iterdir()}
+
+
+def run_case(case: Case, tmp: Path) -> None:
+    """Set a case up, run it and hold what was seen against what it expects."""
+    if case.founding:
+        _founding(tmp)
+    known = shared_files() if case.use else {}
+    for name, text in ({name: known[name] for name in case.use} | case.files).items():
+        target = tmp / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, "utf-8")
+    with ExitStack() as stack:
+        seen: list[Seen] = []
+        url, port, server = "", _free_port(), None
+        if case.server is not None:
+            server = stack.enter_context(scripted(case.server))
+            seen, port = server.seen, server.port
+            url = f"http://127.0.0.1:{port}"
+        elif case.simulator is not None:
+            simulator = stack.enter_context(_simulator(case.simulator))
+            url, port = simulator.api_url, int(simulator.url.rpartition(":")[2])
+        places = {"{server}": url, "{tmp}": str(tmp), "{free_port}": str(port), "{port}": str(port)}
+        command = [*TREADLE, *(_filled(argument, places) for argument in case.args)]
+        env = {name: _filled(value, places) for name, value in case.env.items()}
+        ended = _run(command, case, tmp, environment(tmp, env), server)
+        if case.simulator is not None:
+            prefix = "/public/api"
+            seen = [
+                Seen(f"{r.method} {r.path.removeprefix(prefix)}", {n.lower(): v for n, v in r.headers.items()}, "")
+                for r in simulator.requests
+            ]
+    _check(case, ended, seen, tmp, port)
+
+
+def environment(tmp: Path, more: dict[str, str]) -> dict[str, str]:
+    """Give the environment of a command: nothing of ours but the way to programs."""
+    return {"PATH": os.environ["PATH"], "HOME": str(tmp), "LANG": "C.UTF-8", **more}
+
+
+def _filled(text: str, places: dict[str, str]) -> str:
+    for place, value in places.items():
+        text = text.replace(place, value)
+    return text
+
+
+def _founding(tmp: Path) -> None:
+    if not FOUNDING.exists():
+        reason = f"the founding document is not at {FOUNDING}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    (tmp / "founding.yml").write_bytes(FOUNDING.read_bytes())
+
+
+def _simulator(wanted: Simulated):
+    simulation = config.default()
+    keys = (msgspec.structs.replace(simulation.keys[0], key=wanted.key),)
+    simulation = msgspec.structs.replace(simulation, published_shapes=wanted.published_shapes, keys=keys)
+    return running(simulation, clock=VirtualClock(tick=wanted.tick))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _run(command: list[str], case: Case, tmp: Path, env: dict[str, str], server: Any) -> Ended:
+    began = time.monotonic()
+    master, slave = pty.openpty() if case.terminal else (None, None)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp,
+        env=env,
+        stdin=subprocess.PIPE if case.stdin is not None else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=slave if slave is not None else subprocess.PIPE,
+    )
+    try:
+        if slave is not None:
+            os.close(slave)
+        if case.signal is not None:
+            assert server.wait_for(case.signal.after, case.signal.count, LIMIT), f"no {case.signal.after} came in"
+            process.send_signal(getattr(signal, case.signal.name))
+            began = time.monotonic()
+        if case.closed is not None:
+            stream = getattr(process, case.closed)
+            stream.read(case.head)
+            stream.close()
+            setattr(process, case.closed, None)
+        shown = _screen(master) if master is not None else b""
+        given = case.stdin.encode() if case.stdin is not None else None
+        out, err = process.communicate(given, timeout=LIMIT)
+        return Ended(process.returncode, (out or b"").decode(), (err or shown).decode(), time.monotonic() - began)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        for stream in (process.stdout, process.stderr, process.stdin):
+            if stream is not None:
+                stream.close()
+        if master is not None:
+            os.close(master)
+
+
+def _screen(master: int) -> bytes:
+    """Read what is written to a terminal until its last writer has closed it."""
+    parts = []
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        if select.select([master], [], [], 0.5)[0]:
+            try:
+                part = os.read(master, 65536)
+            except OSError:  # how Linux says that the other side is closed
+                break
+            parts.append(part)
+    return b"".join(parts)
+
+
+def _check(case: Case, ended: Ended, seen: list[Seen], tmp: Path, port: int) -> None:
+    expect = case.expect
+    stderr = _plain(ended.stderr, tmp, port)
+    stdout = _plain(ended.stdout, tmp, port)
+    report = (tmp / "report.json").read_text("utf-8") if (tmp / "report.json").exists() else ""
+    story = f"exit {ended.code} after {ended.seconds:.1f} s\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n"
+    story += "--- requests\n" + "\n".join(request.line for request in seen)
+    for text in (*NEVER, *case.hidden):
+        assert text not in ended.stdout + ended.stderr + report, f"{text!r} is shown\n{story}\n{report}"
+    assert ended.code == expect.exit, story
+    lines = stderr.splitlines()
+    for wanted in expect.stderr:
+        assert wanted in lines, f"no line {wanted!r} (or not in this order)\n{story}"
+        lines = lines[lines.index(wanted) + 1 :]
+    if expect.whole_stderr is not UNSET:
+        assert stderr.splitlines() == expect.whole_stderr, story
+    for text in expect.not_stderr:
+        assert text not in stderr, f"{text!r} is in stderr\n{story}"
+    for text, count in expect.times.items():
+        assert stderr.count(text) == count, f"{text!r} is there {stderr.count(text)} times, not {count}\n{story}"
+    _check_stdout(expect, stdout, story)
+    _check_requests(expect, seen, story)
+    if expect.report:
+        _check_members(expect.report, json.loads(report), story)
+    if expect.max_memory is not None:
+        # The largest of all commands so far: enough to know that this one was not larger.
+        assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < expect.max_memory * 1024, story
+    limit = expect.within if expect.within is not None else case.signal.within if case.signal else None
+    assert limit is None or ended.seconds < limit, f"it took {ended.seconds:.1f} s\n{story}"
+
+
+def _plain(text: str, tmp: Path, port: int) -> str:
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    text = text.replace(str(tmp), "{tmp}").replace(f"127.0.0.1:{port}", "127.0.0.1:{port}")
+    return re.sub(r"^ *\d+\.\d s ", "{time} ", text, flags=re.MULTILINE)
+
+
+def _check_stdout(expect: Expect, stdout: str, story: str) -> None:
+    if expect.stdout is not UNSET:
+        assert stdout == expect.stdout, story
+    for text in expect.stdout_has:
+        assert text in stdout, f"{text!r} is not in stdout\n{story}"
+    if expect.json is not UNSET:
+        assert json.loads(stdout) == expect.json, story
+    if expect.members:
+        _check_members(expect.members, json.loads(stdout), story)
+
+
+def _check_members(wanted: dict[str, Any], whole: Any, story: str) -> None:
+    for path, value in wanted.items():
+        found = whole
+        for token in path.split("."):
+            found = found[int(token) if isinstance(found, list) else token]
+        if value != "*":
+            assert found == value, f"{path} is {found!r}, not {value!r}\n{story}"
+
+
+def _check_requests(expect: Expect, seen: list[Seen], story: str) -> None:
+    if expect.requests is not UNSET:
+        lines = [request.line for request in seen]
+        wanted = list(expect.requests)
+        if wanted and wanted[-1] == "...":
+            wanted.pop()
+            lines = lines[: len(wanted)]
+        assert lines == wanted, story
+    for name, value in expect.headers.items():
+        assert seen[0].headers.get(name.lower()) == value, story
