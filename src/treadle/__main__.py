@@ -18,6 +18,9 @@ def main() -> None:
         print("treadle: interrupted by SIGINT", file=sys.stderr)  # noqa: T201
         sys.exit(130)
     except OSError as error:  # such as help that cannot be written
+        from treadle.surfaces.guard import silence  # noqa: PLC0415 - as above
+
+        silence(sys.stdout)
         sys.exit(f"treadle: {error.strerror}")
 
 

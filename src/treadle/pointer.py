@@ -101,4 +101,4 @@ def replace(value: Any, tokens: Sequence[str], new: Any) -> Any:
             raise LookupError(f"an array of {len(items)} has no item {token!r}")
         items[index] = replace(items[index], rest, new)
         return items
-    raise LookupError(f"{token!r} names a member, but there is a {type(value).__name__} and no object or array")
+    raise LookupError(f"{token!r} names a member, but what is there is no object or array")

@@ -20,9 +20,9 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import pytest
 from cli_server import Answer, Seen, scripted
-from loader import CASES, table
 from msgspec import UNSET, Struct, UnsetType
 
+from loader import CASES, table
 from treadle.vendors.dataiku.simulator import config
 from treadle.vendors.dataiku.simulator.clock import VirtualClock
 from treadle.vendors.dataiku.simulator.server import running
@@ -64,12 +64,17 @@ class Expect(Struct, forbid_unknown_fields=True, frozen=True):
         stdout: the whole of it.
         json: stdout as JSON, or the members of it that are given where `members` is set.
         stderr: lines that must be there, in this order.
-        whole_stderr: the whole of it, line by line.
+        stderr_has: texts that must be there, where the whole line is not ours to say.
+        whole_stderr: the whole of it.
         not_stderr: texts that must not be there.
         times: how often a text must be in stderr.
+        keys: all names of the object on stdout, in their order.
+        screen: patterns of lines that a terminal must have shown at some time.
+        colour: whether there is colour on stderr.
         requests: what the server saw, in order; a last `...` stands for any more.
         headers: header fields that the first request must have.
         report: members of the report file, by path; `*` stands for any value.
+        no_report: there is no report file.
         max_memory: the most that the command may use, in MiB.
         within: the most seconds that it may take.
     """
@@ -80,12 +85,17 @@ class Expect(Struct, forbid_unknown_fields=True, frozen=True):
     json: Any = UNSET
     members: dict[str, Any] = {}
     stderr: list[str] = []
-    whole_stderr: list[str] | UnsetType = UNSET
+    stderr_has: list[str] = []
+    whole_stderr: str | UnsetType = UNSET
     not_stderr: list[str] = []
     times: dict[str, int] = {}
+    keys: list[str] = []
+    screen: list[str] = []
+    colour: bool | None = None
     requests: list[str] | UnsetType = UNSET
     headers: dict[str, str] = {}
     report: dict[str, Any] = {}
+    no_report: bool = False
     max_memory: int | None = None
     within: float | None = None
 
@@ -168,13 +178,13 @@ def run_case(case: Case, tmp: Path) -> None:
         target.write_text(text, "utf-8")
     with ExitStack() as stack:
         seen: list[Seen] = []
-        url, port, server = "", _free_port(), None
+        url, port, server = "", free_port(), None
         if case.server is not None:
             server = stack.enter_context(scripted(case.server))
             seen, port = server.seen, server.port
             url = f"http://127.0.0.1:{port}"
         elif case.simulator is not None:
-            simulator = stack.enter_context(_simulator(case.simulator))
+            simulator = stack.enter_context(simulated(case.simulator))
             url, port = simulator.api_url, int(simulator.url.rpartition(":")[2])
         places = {"{server}": url, "{tmp}": str(tmp), "{free_port}": str(port), "{port}": str(port)}
         command = [*TREADLE, *(_filled(argument, places) for argument in case.args)]
@@ -209,14 +219,17 @@ def _founding(tmp: Path) -> None:
     (tmp / "founding.yml").write_bytes(FOUNDING.read_bytes())
 
 
-def _simulator(wanted: Simulated):
+def simulated(wanted: Simulated | None = None):
+    """Serve a simulated DSS from a thread."""
+    wanted = wanted or Simulated()
     simulation = config.default()
     keys = (msgspec.structs.replace(simulation.keys[0], key=wanted.key),)
     simulation = msgspec.structs.replace(simulation, published_shapes=wanted.published_shapes, keys=keys)
     return running(simulation, clock=VirtualClock(tick=wanted.tick))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Give a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -245,7 +258,7 @@ def _run(command: list[str], case: Case, tmp: Path, env: dict[str, str], server:
             stream.read(case.head)
             stream.close()
             setattr(process, case.closed, None)
-        shown = _screen(master) if master is not None else b""
+        shown = read_screen(master) if master is not None else b""
         given = case.stdin.encode() if case.stdin is not None else None
         out, err = process.communicate(given, timeout=LIMIT)
         return Ended(process.returncode, (out or b"").decode(), (err or shown).decode(), time.monotonic() - began)
@@ -260,7 +273,7 @@ def _run(command: list[str], case: Case, tmp: Path, env: dict[str, str], server:
             os.close(master)
 
 
-def _screen(master: int) -> bytes:
+def read_screen(master: int) -> bytes:
     """Read what is written to a terminal until its last writer has closed it."""
     parts = []
     end = time.monotonic() + LIMIT
@@ -284,16 +297,10 @@ def _check(case: Case, ended: Ended, seen: list[Seen], tmp: Path, port: int) -> 
     for text in (*NEVER, *case.hidden):
         assert text not in ended.stdout + ended.stderr + report, f"{text!r} is shown\n{story}\n{report}"
     assert ended.code == expect.exit, story
-    lines = stderr.splitlines()
-    for wanted in expect.stderr:
-        assert wanted in lines, f"no line {wanted!r} (or not in this order)\n{story}"
-        lines = lines[lines.index(wanted) + 1 :]
-    if expect.whole_stderr is not UNSET:
-        assert stderr.splitlines() == expect.whole_stderr, story
-    for text in expect.not_stderr:
-        assert text not in stderr, f"{text!r} is in stderr\n{story}"
-    for text, count in expect.times.items():
-        assert stderr.count(text) == count, f"{text!r} is there {stderr.count(text)} times, not {count}\n{story}"
+    _check_stderr(expect, stderr, story)
+    if expect.colour is not None:
+        assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]", ended.stderr)) is expect.colour, ended.stderr
+    assert not (expect.no_report and report), report
     _check_stdout(expect, stdout, story)
     _check_requests(expect, seen, story)
     if expect.report:
@@ -311,6 +318,23 @@ def _plain(text: str, tmp: Path, port: int) -> str:
     return re.sub(r"^ *\d+\.\d s ", "{time} ", text, flags=re.MULTILINE)
 
 
+def _check_stderr(expect: Expect, stderr: str, story: str) -> None:
+    lines = stderr.splitlines()
+    for wanted in expect.stderr:
+        assert wanted in lines, f"no line {wanted!r} (or not in this order)\n{story}"
+        lines = lines[lines.index(wanted) + 1 :]
+    if expect.whole_stderr is not UNSET:
+        assert stderr == expect.whole_stderr, story
+    for text in expect.stderr_has:
+        assert text in stderr, f"{text!r} is not in stderr\n{story}"
+    for text in expect.not_stderr:
+        assert text not in stderr, f"{text!r} is in stderr\n{story}"
+    for text, count in expect.times.items():
+        assert stderr.count(text) == count, f"{text!r} is there {stderr.count(text)} times, not {count}\n{story}"
+    for pattern in expect.screen:
+        assert re.search(pattern, stderr, re.MULTILINE), f"nothing on the screen like {pattern!r}\n{story}"
+
+
 def _check_stdout(expect: Expect, stdout: str, story: str) -> None:
     if expect.stdout is not UNSET:
         assert stdout == expect.stdout, story
@@ -318,6 +342,8 @@ def _check_stdout(expect: Expect, stdout: str, story: str) -> None:
         assert text in stdout, f"{text!r} is not in stdout\n{story}"
     if expect.json is not UNSET:
         assert json.loads(stdout) == expect.json, story
+    if expect.keys:
+        assert list(json.loads(stdout)) == expect.keys, story
     if expect.members:
         _check_members(expect.members, json.loads(stdout), story)
 

@@ -77,10 +77,10 @@ class _Handler(socketserver.StreamRequestHandler):
     server: ScriptedServer
 
     def handle(self) -> None:
-        try:
-            method, path, _ = self.rfile.readline().decode("latin-1").split(" ", 2)
-        except ValueError:
-            return  # no HTTP, as where TLS was expected
+        if self.rfile.peek(1)[:1] == b"\x16":  # TLS begins so; this is what nginx does with it
+            self.wfile.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            return
+        method, path, _ = self.rfile.readline().decode("latin-1").split(" ", 2)
         headers: dict[str, str] = {}
         while (line := self.rfile.readline().decode("latin-1").strip()) != "":
             name, _, value = line.partition(":")

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import fast_yaml
 import msgspec
-from loader import table
 
+from loader import table
 from treadle.document.build import build
 from treadle.document.reader import read
 from treadle.engine.compile import Compilation, Source, compile_workflow
@@ -44,7 +44,9 @@ def compiled(text: str, *, strict: bool = False, **sources: Source) -> Compilati
     reading = read(text, "case.yaml")
     built, diagnostics = build(reading)
     assert built is not None, diagnostics
-    found = compile_workflow(built, reading, sources or {"api": source()}, built.workflows[0].workflow_id, strict=strict)
+    found = compile_workflow(
+        built, reading, sources or {"api": source()}, built.workflows[0].workflow_id, strict=strict
+    )
     return Compilation(found.program, [*diagnostics, *found.diagnostics])
 
 

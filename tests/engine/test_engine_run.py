@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from loader import cases
 from scripted import compile_case, limits, play, program, shown
 
+from loader import cases
 from treadle.engine import journal
 from treadle.engine.effects import SendHttp
 from treadle.engine.interpreter import Run

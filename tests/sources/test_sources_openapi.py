@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from loader import cases
 
+from loader import cases
 from treadle.errors import TreadleError
 from treadle.sources.openapi import Description
 from treadle.sources.operation import Operation, ParameterSpec

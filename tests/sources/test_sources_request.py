@@ -7,8 +7,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loader import cases
 
+from loader import cases
 from treadle.sources.operation import DEFAULT_STYLES, Operation, ParameterSpec, undeclared
 from treadle.sources.request import Argument, RequestInvalid, build_request
 

@@ -22,12 +22,13 @@ from treadle.document.fields import (
     object_of,
     one_of,
     typed,
+    written,
 )
 from treadle.document.reader import Reading
 from treadle.pointer import Path
 
 SUPPORTED = ("1.0", "1.1")
-_VERSION = re.compile(r"^(\d+\.\d+)(?:\.\d+)?(?:-.*)?$", re.ASCII)
+_VERSION = re.compile(r"(\d+\.\d+)(?:\.\d+)?(?:-.*)?", re.ASCII)
 
 
 def build(reading: Reading) -> tuple[model.Document | None, list[Diagnostic]]:
@@ -44,11 +45,11 @@ def build(reading: Reading) -> tuple[model.Document | None, list[Diagnostic]]:
         )
         return None, builder.diagnostics
     version = value["arazzo"]
-    matched = _VERSION.match(version) if isinstance(version, str) else None
+    matched = _VERSION.fullmatch(version) if isinstance(version, str) else None
     if matched is None or matched[1] not in SUPPORTED:
         builder.error(
             "arazzo-version",
-            f"version {version!r} of Arazzo is unknown",
+            f"version {written(version)} of Arazzo is unknown",
             ("arazzo",),
             f"Treadle reads the versions {', '.join(f'{known}.x' for known in SUPPORTED)}; write them as a string",
         )

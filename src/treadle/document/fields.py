@@ -57,6 +57,13 @@ def kind(value: Any) -> str:
     return "null" if value is None else _KINDS.get(type(value), type(value).__name__)
 
 
+def written(value: Any) -> str:
+    """Show a value as a document writes it; of an object or an array only what it is."""
+    if isinstance(value, str):
+        return repr(value)
+    return kind(value) if value is None or isinstance(value, dict | list) else str(value).lower()
+
+
 def typed(*types: type, word: str) -> Reader:
     """Take a value of one of these types; a boolean is no number."""
 
@@ -100,7 +107,7 @@ def one_of(*allowed: str, hint: dict[str, str] | None = None) -> Reader:
             return value
         choices = ", ".join(f"'{choice}'" for choice in allowed)
         advice = (hint or {}).get(value) if isinstance(value, str) else None
-        builder.error("unknown-value", f"{label(at)} is {value!r}, but it must be one of {choices}", at, advice)
+        builder.error("unknown-value", f"{label(at)} is {written(value)}, but it must be one of {choices}", at, advice)
         return REFUSED
 
     return read
@@ -204,8 +211,6 @@ def _unknown_field(builder: Builder, title: str, name: str, known: tuple[str, ..
 
 def label(at: Path) -> str:
     """Name a location as people write it: `workflows[0].steps[1]`."""
-    if not at:
-        return "the document"
     return "".join(
         f"[{part}]" if isinstance(part, int) else ("." if i else "") + str(part) for i, part in enumerate(at)
     )

@@ -177,26 +177,27 @@ def _load(text: str, name: str) -> Any:
         value = fast_yaml.safe_load(text, max_alias_bytes=MAX_ALIAS_BYTES, max_documents=1)
     except ValueError as error:
         raise _yaml_invalid(str(error), name) from error
-    _name_members(value)
+    if isinstance(value, dict | list):
+        _name_members(value)
     return value
 
 
 def _name_members(value: Any) -> None:
     """Give every member of an object a text for a name, as in JSON: YAML reads `200:` and `null:` as other values."""
-    if isinstance(value, list):
-        for item in value:
-            if isinstance(item, dict | list):
-                _name_members(item)
-        return
-    if not isinstance(value, dict):
-        return
-    for item in value.values():
-        if isinstance(item, dict | list):
-            _name_members(item)
-    if not all(isinstance(key, str) for key in value):
-        members = [(key if isinstance(key, str) else msgspec.json.encode(key).decode(), value[key]) for key in value]
-        value.clear()
-        value.update(members)
+    todo = [value]
+    while todo:
+        value = todo.pop()
+        if type(value) is dict:
+            if set(map(type, value)) - {str}:
+                _rename_members(value)
+            value = value.values()
+        todo += [item for item in value if type(item) is dict or type(item) is list]
+
+
+def _rename_members(value: dict[Any, Any]) -> None:
+    members = [(key if isinstance(key, str) else msgspec.json.encode(key).decode(), value[key]) for key in value]
+    value.clear()
+    value.update(members)
 
 
 def _yaml_invalid(message: str, name: str) -> DocumentInvalid:

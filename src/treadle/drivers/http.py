@@ -296,7 +296,8 @@ def _failed(error: Exception) -> HttpFailed:
         case aiohttp.ClientProxyConnectionError():
             return HttpFailed("connection", f"the proxy cannot be reached: {error}", "check --proxy and HTTP_PROXY")
         case aiohttp.ClientConnectorError():
-            what = error.os_error.strerror or str(error.os_error)
+            number = error.os_error.errno
+            what = os.strerror(number) if number else str(error.os_error)
             message = f"no connection to {error.host}:{error.port}: {what}"
             return HttpFailed("connection", message, "is the server up, and is its URL right (--server)?")
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():

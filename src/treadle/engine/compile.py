@@ -331,7 +331,11 @@ class _Compiler:
             if kind not in (None, "jsonpointer") or not entry.target.startswith("/"):
                 self.not_yet("a replacement whose target is no JSON Pointer", (*entry.at, "target"))
                 continue
-            tokens = pointer.parse(entry.target)
+            try:
+                tokens = pointer.parse(entry.target)
+            except ValueError as error:
+                self.error("expression-syntax", str(error), (*entry.at, "target"))
+                continue
             replacements.append(program.Replacement(tokens, self.value(entry.value, (*entry.at, "value"), number)))
         value = self.value(written.payload, (*written.at, "payload"), number)
         return program.Body(content_type, value, tuple(replacements))
@@ -432,7 +436,7 @@ class _Compiler:
             name=action.name,
             type=action.type,
             target=target,
-            retry_after=retry_after,
+            retry_after=None if retry_after is None else float(retry_after),
             # "If not specified then a single retry SHALL be attempted."
             retry_limit=1 if retry_limit is None else retry_limit,
             criteria=self.criteria(action.criteria, number),

@@ -52,7 +52,7 @@ def from_text(schema: Any, name: str, text: str) -> Any:
         return text
     try:
         value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text
     return text if isinstance(value, str) else value
 
@@ -64,7 +64,7 @@ def validated(schema: Any, inputs: dict[str, Any], workflow_id: str) -> tuple[di
         InputsInvalid: they do not fit; every problem is named with its pointer. Values are not shown.
     """
     inputs = {
-        name: from_text(schema, name, str(value)) if isinstance(value, Text) else value
+        name: from_text(schema, name, str(value)) if isinstance(value, Text) else _json_value(name, value, workflow_id)
         for name, value in inputs.items()
     }
     if schema is None:
@@ -79,6 +79,15 @@ def validated(schema: Any, inputs: dict[str, Any], workflow_id: str) -> tuple[di
         message = f"the inputs of workflow '{workflow_id}' are invalid: {'; '.join(problems)}"
         raise InputsInvalid(message, problems, hint=hint)
     return filled, [f"workflow '{workflow_id}' has no input '{name}'" for name in inputs if name not in declared]
+
+
+def _json_value(name: str, value: Any, workflow_id: str) -> Any:
+    """Give a value as JSON has it: a tuple becomes an array, a date a text; what has no such form is refused here."""
+    try:
+        return value if type(value) is str and value.isascii() else msgspec.json.decode(msgspec.json.encode(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        problem = f"'{pointer.dump([name])}' is no JSON value, but a {type(value).__name__}"
+        raise InputsInvalid(f"the inputs of workflow '{workflow_id}' are invalid: {problem}", [problem]) from error
 
 
 def _filled(schema: Any, value: Any, root: Any, depth: int) -> Any:
@@ -110,6 +119,10 @@ def _problem(error: Any) -> str:
         case "enum":
             allowed = ", ".join(msgspec.json.encode(option).decode() for option in error.kind.options)
             return f"'{at or '/'}' must be one of {allowed}"
+        case "falseSchema":
+            if error.schema_path[-1:] == ["additionalProperties"]:  # nothing is declared beside it
+                return f"'{at or '/'}' takes no inputs"
+            return f"'{at or '/'}' is not an input"
     expected = error.kind.value
     shown = f": {msgspec.json.encode(expected).decode()}" if isinstance(expected, str | int | float) else ""
     return f"'{at or '/'}' does not keep to '{error.kind.name}'{shown}"
@@ -136,7 +149,12 @@ def _compiled(text: bytes) -> _Compiled:
 
     schema = msgspec.json.decode(text)
     try:
-        validator = jsonschema_rs.Draft202012Validator(schema)
+        validator = jsonschema_rs.Draft202012Validator(schema, retriever=_not_read)
         return _Compiled(validator, properties(schema, schema) or {}, b'"default"' in text)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         raise InputsInvalid(f"the schema of the inputs is invalid: {error}".splitlines()[0], []) from error
+
+
+def _not_read(uri: str) -> Any:
+    """Stand in for the library's own retriever, which reads files and URLs: a document is untrusted."""
+    raise ValueError(f"inputs refer to the document they stand in, and {uri} is not in it")

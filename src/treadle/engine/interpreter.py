@@ -15,7 +15,7 @@ from treadle.engine.effects import Effect, HttpFailed, HttpResponse, Result, Sen
 from treadle.engine.journal import Failure, Record
 from treadle.engine.messages import Request, Response
 from treadle.engine.pace import Pace, retry_after_seconds
-from treadle.engine.program import Action, Call, Poll, Program, Step
+from treadle.engine.program import Action, Body, Call, Poll, Program, Step
 from treadle.engine.transitions import TRANSITIONS, StepStatus, Then
 from treadle.expressions.criteria import Test, Verdict, check
 from treadle.expressions.evaluate import Context, Missing
@@ -234,17 +234,14 @@ class Run:
         payload = None
         if call.body is not None:
             content_type = call.body.content_type
-            payload = self._payload(call, now)
+            payload = self._payload(call.body, now)
         request = build_request(call.operation, call.server, arguments, content_type, payload)
         self._context.url = request.url
         self._context.method = request.method
         self._context.request = Request(request, arguments, payload)
         return request
 
-    def _payload(self, call: Call, now: float) -> Any:
-        body = call.body
-        if body is None:
-            return None
+    def _payload(self, body: Body, now: float) -> Any:
         missing: list[Missing] = []
         payload = resolve(body.payload, self._context, missing)
         if isinstance(payload, Missing):

@@ -1,5 +1,6 @@
 """How loops are paced: a step that is entered again by `goto` with no other delay on the way round waits first."""
 
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from treadle.engine.program import Poll
@@ -60,6 +61,8 @@ def retry_after_seconds(value: str | None, now: float) -> float | None:
     if text.isascii() and text.isdigit():
         return float(text)
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+        moment = parsedate_to_datetime(text)
+        # The obsolete forms do not name their zone; it is GMT as well (RFC 9110 section 5.6.7).
+        return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
     except (ValueError, TypeError):
         return None

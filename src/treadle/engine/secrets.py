@@ -3,8 +3,9 @@
 import base64
 import re
 from collections.abc import Iterable
+from functools import lru_cache
+from html import escape
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -25,10 +26,9 @@ class Secrets:
     def _prepared(self) -> tuple[frozenset[str], re.Pattern[str] | None]:
         if self._masks is None:
             texts = {text for value in self._values for text in _texts(value) if text}
-            forms = {form for text in texts if len(text) >= SHORTEST for form in _forms(text)}
-            longest_first = sorted(forms, key=len, reverse=True)
-            pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
-            self._masks = (frozenset(texts), pattern)
+            longest_first = sorted((text for text in texts if len(text) >= SHORTEST), key=len, reverse=True)
+            ways = [way for text in longest_first for way in _patterns(text)]
+            self._masks = (frozenset(texts), re.compile("|".join(ways)) if ways else None)
         return self._masks
 
     def text(self, text: str) -> str:
@@ -46,9 +46,8 @@ class Secrets:
             return {self.text(str(name)): self.value(entry) for name, entry in value.items()}
         if isinstance(value, list | tuple):
             return [self.value(entry) for entry in value]
-        if isinstance(value, int | float) and not isinstance(value, bool) and str(value) in self._prepared()[0]:
-            return MASK
-        return value
+        number = next(iter(_texts(value)), None)
+        return value if number is None or number not in self._prepared()[0] else MASK
 
 
 def _texts(value: Any) -> Iterable[str]:
@@ -61,27 +60,33 @@ def _texts(value: Any) -> Iterable[str]:
         for entry in value:
             yield from _texts(entry)
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield str(value)
+        yield msgspec.json.encode(value).decode()
 
 
-def _forms(text: str) -> Iterable[str]:
-    """Give the ways in which a text may stand in a URL, a form, a JSON text or base64."""
-    encoded = msgspec.json.encode(text).decode()[1:-1]
-    ascii_only = "".join(c if c < "\x7f" else "".join(f"\\u{ord(u):04x}" for u in _utf16(c)) for c in encoded)
-    yield from (text, quote(text, safe=""), quote(text), quote_plus(text), encoded, ascii_only, repr(text)[1:-1])
+def _patterns(text: str) -> Iterable[str]:
+    """Give regular expressions of the ways in which a text may stand in a URL, a form, a JSON text, HTML or base64."""
+    yield "".join(map(_character, text))
+    content = text.encode()
     for padding in range(3):
         # In base64 a text looks different at each of three offsets; its first and last characters mix with neighbours.
         for code in (base64.b64encode, base64.urlsafe_b64encode):
-            whole = code(b"\0" * padding + text.encode()).decode().rstrip("=")
+            whole = code(b"\0" * padding + content).decode().rstrip("=")
             first = (0, 2, 3)[padding]
-            last = len(whole) - (1 if (padding + len(text.encode())) % 3 else 0)
-            if last - first >= SHORTEST + 2:
-                yield whole[first:last]
+            last = len(whole) - (1 if (padding + len(content)) % 3 else 0)
+            yield re.escape(whole[first:last])
 
 
-def _utf16(character: str) -> list[str]:
-    code = ord(character)
-    if code < 0x10000:
-        return [character]
-    code -= 0x10000
-    return [chr(0xD800 + (code >> 10)), chr(0xDC00 + (code & 0x3FF))]
+@lru_cache(1024)
+def _character(character: str) -> str:
+    """Give a regular expression of one character, plain or encoded; encoders differ in which ones they leave alone."""
+    if character.isascii() and (character.isalnum() or character in "-._~"):
+        return re.escape(character)
+    in_json = msgspec.json.encode(character).decode()[1:-1]
+    utf_16 = character.encode("utf-16-be").hex()
+    units = "".join(rf"\\{{1,2}}u{utf_16[at : at + 4]}" for at in range(0, len(utf_16), 4))
+    twice = msgspec.json.encode(in_json).decode()[1:-1]
+    forms = {character, in_json, twice, repr(character)[1:-1], f"\\{character}", escape(character)}
+    forms |= {"+"} if character == " " else set()
+    longest_first = sorted(map(re.escape, forms), key=len, reverse=True)
+    percent = "".join(f"%{byte:02x}" for byte in character.encode())
+    return f"(?:(?i:{percent}|{units})|{'|'.join(longest_first)})"

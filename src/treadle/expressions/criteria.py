@@ -215,13 +215,14 @@ def _written(condition: Condition, base: Expression | None) -> str:
         case conditions.Operand(expression):
             return dump(expression)
         case conditions.Comparison(operator, left, right):
-            return f"{_written(left, base)} {operator} {_written(right, base)}"
+            compound = (conditions.Comparison, conditions.And, conditions.Or)
+            return f"{_grouped(left, base, compound)} {operator} {_grouped(right, base, compound)}"
         case conditions.Not(inner):
             return f"!({_written(inner, base)})"
         case conditions.And(parts):
-            return " && ".join(_grouped(part, base) for part in parts)
-        case conditions.Or(parts):
-            return " || ".join(_written(part, base) for part in parts)
+            return " && ".join(_grouped(part, base, (conditions.Or,)) for part in parts)
+        case _:
+            return " || ".join(_written(part, base) for part in condition.conditions)
 
 
 def _located(base: Expression | None, steps: tuple[str | int, ...]) -> str:
@@ -234,9 +235,10 @@ def _located(base: Expression | None, steps: tuple[str | int, ...]) -> str:
     return f"{whole}#{pointer.dump(steps)}" if steps else whole
 
 
-def _grouped(condition: Condition, base: Expression | None) -> str:
+def _grouped(condition: Condition, base: Expression | None, loose: tuple[type[Condition], ...]) -> str:
+    """Write a part, in parentheses where it is of a kind that binds less tightly than what is around it."""
     written = _written(condition, base)
-    return f"({written})" if isinstance(condition, conditions.Or) else written
+    return f"({written})" if isinstance(condition, loose) else written
 
 
 _OPERATOR = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[\[\]<>!]|==|&&|\|\|""", re.DOTALL)

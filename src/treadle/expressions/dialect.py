@@ -6,7 +6,9 @@ does not fit. Which dialects there are is the table DIALECTS.
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+from msgspec.structs import replace
 
 from treadle import pointer
 from treadle.errors import ExpressionInvalid
@@ -32,6 +34,7 @@ DIALECTS = {
     "dot-navigation": "Outside a condition, the way into a value is a JSON Pointer.",
     "jsonpath-comparison": "A comparison is a condition of type simple; a JSONPath query has none outside its filters.",
     "jsonpath-filter-on-object": "A filter selects among the children of an array or object, not the object itself.",
+    "plain-operation-id": "With several source descriptions, an operationId names the one it belongs to.",
     "double-quoted-string": "A string in a condition stands in single quotes.",
     "unquoted-string": "A string in a condition stands in single quotes.",
 }
@@ -40,6 +43,9 @@ DIALECTS = {
 # `$self-service` and the like are prose.
 _ROOT = re.compile(r"\$(?:" + "|".join(ROOTS) + r")(?!-?[A-Za-z0-9_])")
 _STEP = re.compile(r"\.([A-Za-z0-9_$-]+)|\[(-?\d{1,18})\]|\[\s*'([^']*)'\s*\]|\[\s*\"([^\"]*)\"\s*\]", re.ASCII)
+
+
+_Named = TypeVar("_Named", bound=InputReference | OutputReference | StepReference | WorkflowReference)
 
 
 class Finding(NamedTuple):
@@ -137,17 +143,8 @@ def _trimmed(node: Reference, names: Names) -> Reference:
     return node
 
 
-def _renamed(node: Reference, name: str, end: int) -> Reference:
-    match node:
-        case InputReference(_, tokens, start):
-            return InputReference(name, tokens, start, end)
-        case OutputReference(_, tokens, start):
-            return OutputReference(name, tokens, start, end)
-        case StepReference(step_id, _, tokens, start):
-            return StepReference(step_id, name, tokens, start, end)
-        case WorkflowReference(workflow_id, field, _, tokens, start):
-            return WorkflowReference(workflow_id, field, name, tokens, start, end)
-    return node
+def _renamed(node: _Named, name: str, end: int) -> _Named:
+    return replace(node, name=name, end=end)
 
 
 def declared_names(node: Reference, names: Names) -> frozenset[str] | None:

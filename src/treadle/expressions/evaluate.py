@@ -1,7 +1,7 @@
 """Expression x Context -> value or Missing. A value keeps its type; what is absent says which part was not there."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import msgspec
 
@@ -209,7 +209,7 @@ def _or_missing(value: Any, node: Expression) -> Any:
 
 
 def _navigation(node: Navigation, context: Context) -> Any:
-    value = evaluate(node.base, context)
+    whole = value = evaluate(node.base, context)
     if isinstance(value, Missing):
         return value
     for step in node.steps:
@@ -219,11 +219,15 @@ def _navigation(node: Navigation, context: Context) -> Any:
             value = value[step]
         elif step == "length" and isinstance(value, list | str | dict):
             value = len(value)
-        elif isinstance(value, str) and isinstance(node.base, MessagePart) and not node.base.pointer:
+        elif value is whole and isinstance(value, str) and _is_body(node.base):
             return _unreadable(node, context.request if node.base.message == "request" else context.response)
         else:
             return Missing(f"`{dump(node)}`: there is {kind(value)} and no `{step}` in it")
     return value
+
+
+def _is_body(node: Expression) -> TypeGuard[MessagePart]:
+    return isinstance(node, MessagePart) and node.part in ("body", "payload") and not node.pointer
 
 
 def _template(node: Template, context: Context) -> Any:

@@ -377,8 +377,8 @@ def dump(node: Expression) -> str:
             return f"$sourceDescriptions.{source}.{reference}"
         case ComponentReference(kind, name):
             return f"$components.{kind}.{name}"
-        case Navigation(base, steps):
-            return dump(base) + dump_steps(steps)
+        case _:
+            return dump(node.base) + dump_steps(node.steps)
 
 
 def dump_steps(steps: Sequence[str | int]) -> str:

@@ -132,16 +132,17 @@ def _locate(description: Description) -> Iterator[Located]:
         if not isinstance(item, dict):
             continue
         if "$ref" in item:
-            item = description.registry.resolve(item, description.uri).value  # noqa: PLW2901 - the item it stands for
+            item = _mapping(description.registry.resolve(item, description.uri).value)  # noqa: PLW2901 - the item it stands for
         for method in METHODS:
             operation = item.get(method)
             if isinstance(operation, dict):
-                yield Located(str(path), method, operation.get("operationId"))
+                yield Located(str(path), method, _operation_id(operation))
 
 
 def _read(description: Description, path: str, method: str) -> Operation:
     registry = description.registry
     item, base = registry.resolve(_mapping(description.value.get("paths"))[path], description.uri)
+    item = _mapping(item)
     operation = item.get(method)
     if not isinstance(operation, dict):
         raise DescriptionInvalid(f"source '{description.name}' has no {method.upper()} {path}")
@@ -157,10 +158,15 @@ def _read(description: Description, path: str, method: str) -> Operation:
         method=method.upper(),
         path=path,
         server=_server(servers, description.uri),
-        operation_id=operation.get("operationId"),
+        operation_id=_operation_id(operation),
         parameters=tuple(parameters.values()),
         body=_body(operation.get("requestBody"), registry, base),
     )
+
+
+def _operation_id(operation: dict[Any, Any]) -> str | None:
+    written = operation.get("operationId")
+    return written if isinstance(written, str) else None
 
 
 def _sequence(value: Any) -> list[Any]:
@@ -168,11 +174,13 @@ def _sequence(value: Any) -> list[Any]:
 
 
 def _parameter(value: Any) -> ParameterSpec | None:
-    if not isinstance(value, dict) or value.get("in") not in DEFAULT_STYLES or not isinstance(value.get("name"), str):
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         return None
-    location = value["in"]
+    location = value.get("in")
+    if not isinstance(location, str) or location not in DEFAULT_STYLES:
+        return None
     style = value.get("style", DEFAULT_STYLES[location])
-    if style not in STYLES[location]:
+    if not isinstance(style, str) or style not in STYLES[location]:
         allowed = ", ".join(sorted(STYLES[location]))
         message = f"parameter '{value['name']}' in {location} has style {style!r}; there are {allowed}"
         raise DescriptionInvalid(message)

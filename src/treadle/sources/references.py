@@ -51,7 +51,10 @@ class Registry:
 
     def lookup(self, reference: str, base: str) -> Resolved:
         """Give what one reference names; its fragment is a JSON Pointer, percent-encoded (RFC 6901 section 6)."""
-        uri, fragment = urldefrag(urljoin(base, reference))
+        try:
+            uri, fragment = urldefrag(urljoin(base, reference))
+        except ValueError as error:
+            raise ReferenceInvalid(f"`{reference}` in {base} is no URI: {error}") from error
         if uri not in self.documents:
             raise DocumentsMissing([uri])
         document = self.documents[uri]

@@ -74,8 +74,7 @@ def build_request(
         body = encode_body(payload, content_type)
         if not any(name.lower() == "content-type" for name, _ in headers):
             headers.append(("Content-Type", content_type))
-    if path != operation.path:
-        _check_dots(operation.path, path)
+    _check_dots(operation.path, path)
     url = server.rstrip("/") + path
     if query:
         url += ("&" if "?" in url else "?") + "&".join(query)
@@ -159,6 +158,8 @@ def _path_value(spec: ParameterSpec, value: Any) -> str:
 
 def _check_dots(template: str, path: str) -> None:
     """Refuse values that make a segment `.` or `..`: it would name another path (RFC 3986 section 5.2.4)."""
+    if path == template:
+        return
     written = template.split("/")
     for segment in path.split("/"):
         if segment in (".", "..") and segment not in written:

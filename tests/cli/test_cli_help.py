@@ -1,0 +1,121 @@
+"""Help works everywhere, and the example in each help text really works."""
+
+import re
+import shlex
+import signal
+import subprocess
+
+import pytest
+from cli_case import LIMIT, TREADLE, environment, free_port, simulated
+
+COMMANDS = ("", "run", "check", "dataiku", "dataiku simulate", "dataiku demo")
+
+
+def call(arguments, tmp, **more):
+    env = environment(tmp, {"DKU_API_KEY": "demo-key", "COLUMNS": "110", **more})
+    return subprocess.run(
+        [*TREADLE, *arguments], cwd=tmp, env=env, capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+
+
+def example(text):
+    """Give the words of the command that stands in a help text."""
+    found = re.search(r"Example:\n((?:\s+.*\\\n)*\s+.*)", text)
+    assert found, text
+    words = shlex.split(found[1].replace("\\\n", " "))
+    assert words[0] == "treadle"
+    return words[1:]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help(command, flag, tmp_path):
+    ended = call([*command.split(), flag], tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "Usage: " in ended.stdout
+    assert example(ended.stdout)
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_example(command, tmp_path):
+    words = example(call([command, "--help"], tmp_path).stdout)
+    with simulated() as simulator:
+        words = [word.replace("https://dss.example.com/public/api", simulator.api_url) for word in words]
+        ended = call(words, tmp_path, TREADLE_POLL_INTERVAL="0.05")
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(("command", "number"), [("dataiku", "SIGINT"), ("dataiku simulate", "SIGTERM")])
+def test_example_of_simulate(command, number, tmp_path):
+    words = example(call([*command.split(), "--help"], tmp_path).stdout)
+    port = str(free_port())
+    words = [word.replace("11200", port) for word in words]
+    assert port in words
+    process = subprocess.Popen(
+        [*TREADLE, *words], cwd=tmp_path, env=environment(tmp_path, {}), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        said = process.stderr.readline().decode()
+        url = f"http://127.0.0.1:{port}/public/api"
+        assert said == f"DSS simulator: {url} (keys: demo-key); Ctrl-C stops it\n"
+        run = [
+            "run", "dataiku", "-i", "apiKey=wrong", "-i", "projectKey=DEMO", "-i", "scenarioId=NIGHTLY", "--server", url,
+        ]  # fmt: skip
+        assert "the server says: Unknown API Key" in call(run, tmp_path).stderr
+        # The port is taken now.
+        second = call(words, tmp_path)
+        assert second.returncode == 2
+        assert second.stdout == ""
+        assert second.stderr.startswith(f"treadle: cannot listen on 127.0.0.1:{port}: ")
+        assert "in use" in second.stderr
+        assert second.stderr.endswith("\n  hint: try --port 0 for a free port\n")
+        process.send_signal(getattr(signal, number))
+        out, err = process.communicate(timeout=5)
+        assert (process.returncode, out, err) == (0, b"", b"")
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def test_version(tmp_path):
+    ended = call(["--version"], tmp_path)
+    assert re.fullmatch(r"treadle \d+\.\d+\.\d+\n", ended.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--port", "99999"], "Invalid value for '--port'"),
+        (["--speed", "0"], "Invalid value for '--speed'"),
+        (["--config", "no-such.yaml"], "treadle: --config no-such.yaml cannot be read: No such file or directory\n"),
+        (["--host", "no-such-host.invalid", "--port", "0"], "treadle: cannot listen on no-such-host.invalid:0: "),
+    ],
+)
+def test_simulate_refuses(arguments, message, tmp_path):
+    ended = call(["dataiku", "simulate", *arguments], tmp_path)
+    assert ended.returncode == 2
+    assert message in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_simulate_refuses_a_config(tmp_path):
+    (tmp_path / "world.yaml").write_text("keys: []\nscenarios: 3\n", "utf-8")
+    ended = call(["dataiku", "simulate", "--config", "world.yaml"], tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("treadle: world.yaml: ")
+
+
+def test_simulator_takes_its_options_from_the_environment(tmp_path):
+    port = str(free_port())
+    process = subprocess.Popen(
+        [*TREADLE, "dataiku", "simulate"], cwd=tmp_path, env=environment(tmp_path, {"TREADLE_PORT": port}),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert f":{port}/" in process.stderr.readline().decode()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=5)
+    assert process.returncode == 0

@@ -1,0 +1,74 @@
+"""No secret is shown, however it is encoded."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from loader import cases
+from treadle.engine.secrets import MASK, SHORTEST, Secrets
+from treadle.sources.operation import Operation, ParameterSpec
+from treadle.sources.request import Argument, build_request, encode_body
+
+SECRET = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="*"), min_size=SHORTEST)
+
+
+@pytest.mark.parametrize("case", cases("engine/secrets.yaml"))
+def test_what_is_shown(case):
+    secrets = Secrets(case["secrets"])
+    assert (secrets.text(case["text"]) if "text" in case else secrets.value(case["value"])) == case["shown"]
+
+
+def _sent(location, value, **spec):
+    operation = Operation("api", "GET", "/x/{p}" if location == "path" else "/x", "https://api.test")
+    spec = ParameterSpec("p", location, **spec)
+    return build_request(operation, "https://api.test", [Argument(spec, value)], None).url
+
+
+@given(SECRET)
+@example("%2F/ +&")
+@example('a"\\b')
+def test_a_secret_is_found_in_every_encoding(secret):
+    hide = Secrets([secret]).text
+    escaped = json.dumps(secret)[1:-1]
+    written = [
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote(secret, safe="").lower() if secret.islower() else secret,
+        quote_plus(secret),
+        escaped,
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        json.dumps(escaped)[1:-1],
+        repr(secret)[1:-1],
+        html.escape(secret),
+        encode_body({"a": secret}, "application/x-www-form-urlencoded").decode().removeprefix("a="),
+        _sent("query", secret, allow_reserved=True).partition("=")[2],
+        _sent("query", secret).partition("=")[2],
+        _sent("path", f"x{secret}").partition("/x/x")[2],
+    ]
+    for text in written:
+        assert text not in hide(f"before {text} after")
+        assert hide(f"<{text}>") == f"<{MASK}>"
+
+
+@given(SECRET, st.binary(max_size=4), st.binary(max_size=4))
+def test_a_secret_is_found_in_base64_at_every_offset(secret, before, after):
+    hide = Secrets([secret]).text
+    for code in (base64.b64encode, base64.urlsafe_b64encode):
+        text = code(before + secret.encode() + after).decode()
+        shown = hide(text)
+        assert MASK in shown
+        # What is left belongs to the neighbours, and to at most two characters that the secret shares with them.
+        assert len(shown.replace(MASK, "").rstrip("=")) <= len(base64.b64encode(before + after)) + 4
+
+
+@given(st.text(), SECRET)
+def test_no_text_shows_a_secret(text, secret):
+    assert secret not in Secrets([secret]).text(text + secret + text)

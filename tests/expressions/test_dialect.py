@@ -1,0 +1,121 @@
+"""Values as real documents write them: the lenient readings, their findings, and what stays refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from test_syntax import tree
+
+from loader import cases
+from treadle.errors import ExpressionInvalid
+from treadle.expressions import condition
+from treadle.expressions.criteria import CRITERIA
+from treadle.expressions.dialect import DIALECTS, Names, declared_names, read_operand, read_steps, read_value
+from treadle.expressions.syntax import Navigation, Template, parse, parse_template
+
+NAMES = Names(frozenset({"token", "user", "items", "a.b"}), {"s": frozenset({"y", "list"})})
+
+
+@pytest.mark.parametrize("case", cases("expressions/values.yaml"))
+def test_values(case):
+    findings = []
+    if "refused" in case:
+        with pytest.raises(ExpressionInvalid) as refused:
+            read_value(case["text"], NAMES, findings)
+        assert refused.value.message == case["refused"]
+        assert refused.value.start == case.get("at", refused.value.start)
+        return
+    value = read_value(case["text"], NAMES, findings)
+    written = [f"{it.rule} {it.start}-{it.end} {it.correct}" for it in findings]
+    assert written == ([case["finding"]] if "finding" in case else [])
+    if "literal" in case:
+        assert value == case["text"]
+    elif "parts" in case:
+        assert isinstance(value, Template)
+        parts = [
+            part if isinstance(part, str) else {"expr": case["text"][part.start : part.end]} for part in value.parts
+        ]
+        assert parts == case["parts"]
+    elif "steps" in case:
+        assert isinstance(value, Navigation)
+        assert tree(value.base) == tree(parse(case["base"]))
+        assert list(value.steps) == case["steps"]
+        assert (value.start, value.end) == (0, len(case["text"]))
+    else:
+        assert tree(value) == tree(parse(case["whole"]))
+
+
+@pytest.mark.parametrize("case", [case for case in cases("expressions/values.yaml") if "steps" in case.values[0]])
+def test_the_same_navigation_in_a_condition_is_no_dialect(case):
+    findings = []
+    node = read_operand(case["text"], NAMES)
+    condition.parse(f"{case['text']} == 1", NAMES, findings)
+    assert (tree(node.base), list(node.steps)) == (tree(parse(case["base"])), case["steps"])
+    assert findings == []
+
+
+@pytest.mark.parametrize("case", [case for case in cases("expressions/values.yaml") if "finding" in case.values[0]])
+def test_the_correct_form_is_no_dialect(case):
+    correct = case["finding"].partition("write `")[2].removesuffix("`")
+    findings = []
+    read_value(correct, NAMES, findings)
+    assert findings == []
+
+
+def test_every_finding_has_a_rule_that_is_described():
+    rules = {
+        case.values[0]["finding"].split()[0] for case in cases("expressions/values.yaml") if "finding" in case.values[0]
+    }
+    assert rules == {"embedded-without-braces", "dot-navigation"}
+    assert rules < set(DIALECTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("", ()), (".a", ("a",)), ("[0]", (0,)), ("[-1]", (-1,)), (".a[0].b", ("a", 0, "b")), ("['a b']", ("a b",)),
+        ('[ "x" ]', ("x",)), (".0", ("0",)), (".$ref", ("$ref",)), ("a", None), (".", None), ("..a", None), (".a b", None),
+        ("[]", None), ("[*]", None), ("[a]", None), ("[0", None), (".é", None), ("[" + "9" * 5_000 + "]", None),
+    ],
+)  # fmt: skip
+def test_the_way_into_a_value(text, steps):
+    assert read_steps(text) == steps
+
+
+def test_names_are_known_of_inputs_and_steps_only():
+    assert declared_names(parse("$inputs.x"), NAMES) == {"token", "user", "items", "a.b"}
+    assert declared_names(parse("$steps.s.outputs.x"), NAMES) == {"y", "list"}
+    assert declared_names(parse("$steps.t.outputs.x"), NAMES) is None
+    assert declared_names(parse("$outputs.x"), NAMES) is None
+    assert declared_names(parse("$inputs.x"), Names()) is None
+
+
+# Texts that look like the language: its own words in any order.
+words = st.sampled_from([
+    "$", "$inputs", "$steps", "$response", "$url", "$workflows", ".", "outputs", "body", "header", "a", "s", "token", "#", "/",
+    "~", "~0", "{", "}", "{$", "[", "]", "[0]", "['", "'", '"', "\\", "==", "!=", "=", "!", "<", "&&", "||", "(", ")", " ", "null",
+    "1", "-", "1e5", "٣", "é", "length", "@", "?", "*", ",", ":",
+])  # fmt: skip
+language = st.lists(words, max_size=12).map("".join) | st.text()
+
+
+@given(language)
+@example("$inputs.a[" + "9" * 5_000 + "]")
+@example("$request.query.a\\")
+def test_any_text_is_read_or_refused_and_nothing_else(text):
+    for read in (
+        parse,
+        parse_template,
+        lambda text: read_value(text, NAMES, []),
+        lambda text: read_value(text, Names(), []),
+        lambda text: read_operand(text, NAMES),
+        lambda text: condition.parse(text, NAMES, []),
+        lambda text: condition.parse(text, NAMES, [], rooted=True),
+        *(lambda text, kind=kind: CRITERIA[kind](text, None, NAMES, []) for kind in CRITERIA),
+    ):
+        try:
+            read(text)
+        except ExpressionInvalid as refused:
+            assert 0 <= refused.start <= len(text)  # noqa: PT017 - a refusal points into the text
+            assert refused.end is None or refused.start <= refused.end <= len(text)  # noqa: PT017
