@@ -13,8 +13,9 @@ from msgspec import Struct
 
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.documents import Library, LoadedDocument
-from treadle.drivers.http import Connection, Http, Transport
+from treadle.drivers.http import Http
 from treadle.drivers.run import Clock, SystemClock, drive, interrupted
+from treadle.drivers.transport import Connection, Transport
 from treadle.engine.effects import HttpFailed
 from treadle.engine.inputs import validated
 from treadle.engine.interpreter import Limits, Run

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
 
-from treadle.drivers.http import Connection, Http, Transport
+from treadle.drivers.http import Http
+from treadle.drivers.transport import Connection, Transport
 from treadle.engine.effects import SendHttp
 from treadle.sources.request import HttpRequest
 

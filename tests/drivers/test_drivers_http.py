@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 from served import NOON, StillClock, client, request, serving, speaking
 
-from treadle.drivers.http import Connection, Http, Transport, origin, redirected, tls_context
+from treadle.drivers.http import Http, origin, redirected
+from treadle.drivers.transport import Connection, Transport, tls_context
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.errors import RunRefused
 from treadle.sources.request import HttpRequest
@@ -94,11 +95,12 @@ def test_a_repeat_keeps_to_the_steps_own_limit():
 def test_a_connection_that_breaks_is_tried_again():
     async def run():
         clock = StillClock()
-        async with speaking(b"", OK) as (url, seen), client(clock) as http:
+        async with speaking(b"", b"", OK) as (url, seen), client(clock) as http:
             return await http.send(request("GET", url)), seen, clock.sleeps
 
+    # The client library tries a connection that broke a second time by itself.
     result, seen, sleeps = asyncio.run(run())
-    assert (result.status, result.body, len(seen), len(sleeps)) == (200, b"ok", 2, 1)
+    assert (result.status, result.body, len(seen), len(sleeps)) == (200, b"ok", 3, 1)
 
 
 def test_a_post_whose_connection_breaks_is_not():
@@ -310,13 +312,10 @@ def test_the_request_goes_out_as_it_was_made():
             return web.Response()
 
         async with serving(handler) as url, client() as http:
-            await http.send(request("PATCH", url, ("Content-Type", "x/y"), ("X-Ü", "grün"), body=b"\x00\xff"))
+            await http.send(request("PATCH", url, ("Content-Type", "x/y"), ("X-A", "grün"), body=b"\x00\xff"))
         return got
 
-    try:
-        got = asyncio.run(run())
-    except UnicodeError:  # pragma: no cover - a name that is no token is refused before it comes here
-        return
+    got = asyncio.run(run())
     assert (got["method"], got["body"], got["headers"]["Content-Type"]) == ("PATCH", b"\x00\xff", "x/y")
     assert got["headers"]["User-Agent"] == "treadle-tests"
 
@@ -376,8 +375,14 @@ def test_what_is_no_http():
 
 def test_a_server_without_tls():
     async def run():
-        async with speaking(b"HTTP/1.1 400 Bad Request\r\n\r\n") as (url, _), client(transport_retries=0) as http:
-            return await http.send(request("POST", url.replace("http:", "https:")))
+        async def refuse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        async with server, client(request_timeout=5) as http:
+            return await http.send(request("POST", f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
 
     result = asyncio.run(run())
     assert (result.kind, result.sent) == ("tls", False)

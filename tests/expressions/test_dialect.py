@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from test_syntax import tree
+from worlds import tree
 
 from loader import cases
 from treadle.errors import ExpressionInvalid

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from worlds import tree
 
 from loader import cases
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import syntax
 from treadle.expressions.syntax import Template, dump, parse, parse_prefix, parse_template
-
-
-def tree(node: syntax.Expression) -> dict[str, Any]:
-    """The node as plain values, without offsets and empty fields."""
-    fields = msgspec.json.decode(msgspec.json.encode(node)).items()
-    return {name: value for name, value in fields if name not in ("start", "end") and value not in ("", [])}
 
 
 @pytest.mark.parametrize("case", cases("expressions/accept.yaml"))

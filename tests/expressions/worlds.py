@@ -1,12 +1,15 @@
-"""The context that the cases of this folder are evaluated in: cases/expressions/world.yaml as data."""
+"""What the tests of this folder share: the context of cases/expressions/world.yaml, and trees as plain values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from loader import table
 from treadle.expressions.evaluate import Context, Missing
+from treadle.expressions.syntax import Expression
 
 
 @dataclass
@@ -55,3 +58,9 @@ def world(case: dict[str, Any] | None = None) -> Context:
     if "absent_body" in case:
         context.response = Said(content=Missing(case["absent_body"], unreadable=case.get("unreadable", True)))
     return context
+
+
+def tree(node: Expression) -> dict[str, Any]:
+    """The node as plain values, without offsets and empty fields."""
+    fields = msgspec.json.decode(msgspec.json.encode(node)).items()
+    return {name: value for name, value in fields if name not in ("start", "end") and value not in ("", [])}

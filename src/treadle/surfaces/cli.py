@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,6 +151,7 @@ async def _run_with(
     document: str, workflow: str | None, given: "Given", report_path: Path | None, options: dict[str, Any]
 ) -> int:
     from treadle.api import Interruption, Runner  # noqa: PLC0415
+    from treadle.drivers.transport import preload  # noqa: PLC0415
 
     shown = {name: options.pop(name) for name in ("as_json", "quiet", "verbose")}
     interruption = Interruption()
@@ -163,6 +164,8 @@ async def _run_with(
                 prepared = await runner.prepare(document, workflow, given.values, secret_names=given.secret)
                 if not shown["quiet"]:
                     tell(_show_warnings, prepared, options["insecure"])
+                if options["proxy"] is None:
+                    preload()
                 outcome = await _execute(runner, prepared, shown, interruption)
         except asyncio.CancelledError:
             if not received:
@@ -189,8 +192,9 @@ def _stopping(interruption: "Interruption") -> "Iterator[list[signal.Signals]]":
         leave()
         interruption.request(f"interrupted by {number.name}")
 
-    for number in SIGNALS:
-        loop.add_signal_handler(number, stop, number)
+    with suppress(NotImplementedError):  # Windows has no such handlers; Ctrl-C is a KeyboardInterrupt there
+        for number in SIGNALS:
+            loop.add_signal_handler(number, stop, number)
     try:
         yield received
     finally:
@@ -203,6 +207,8 @@ async def _execute(
     """Run, and show how it goes."""
     from treadle.surfaces.report import progress  # noqa: PLC0415
 
+    # What is loaded stays until the end, so the collector, which rested while it was made, need not look at it again.
+    gc.freeze()
     gc.enable()
     live = sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
     view = progress(prepared.secrets, verbose=shown["verbose"], quiet=shown["quiet"], live=live)
