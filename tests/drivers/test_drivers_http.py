@@ -95,12 +95,11 @@ def test_a_repeat_keeps_to_the_steps_own_limit():
 def test_a_connection_that_breaks_is_tried_again():
     async def run():
         clock = StillClock()
-        async with speaking(b"", b"", OK) as (url, seen), client(clock) as http:
+        async with speaking(b"", OK) as (url, seen), client(clock) as http:
             return await http.send(request("GET", url)), seen, clock.sleeps
 
-    # The client library tries a connection that broke a second time by itself.
     result, seen, sleeps = asyncio.run(run())
-    assert (result.status, result.body, len(seen), len(sleeps)) == (200, b"ok", 3, 1)
+    assert (result.status, result.body, len(seen), len(sleeps)) == (200, b"ok", 2, 1)
 
 
 def test_a_post_whose_connection_breaks_is_not():
@@ -144,7 +143,9 @@ def test_ten_redirects_are_followed_and_a_circle_is_not():
     assert (result.kind, result.message, len(seen)) == ("redirect", "more than 10 redirects", 11)
 
 
-@pytest.mark.parametrize("location", ["ftp://x.test/", "http://127.0.0.1:99999/", "http://[::1", "http://x:y/", "data:,x"])
+@pytest.mark.parametrize(
+    "location", ["ftp://x.test/", "http://127.0.0.1:99999/", "http://[::1", "http://x:y/", "data:,x"]
+)
 def test_a_redirect_to_nowhere_is_a_failure(location):
     answer = web.Response(status=302, headers={"Location": location})
     result, seen = asyncio.run(_send(lambda url: request("GET", url), answer))
@@ -155,7 +156,7 @@ def test_a_redirect_to_nowhere_is_a_failure(location):
 
 def test_a_redirect_is_encoded_where_the_server_did_not():
     async def run():
-        head = "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /a b/ü%20c?d=e f\r\n\r\n".encode()
+        head = "HTTP/1.1 302 Found\r\nConnection: close\r\nContent-Length: 0\r\nLocation: /a b/ü%20c?d=e f\r\n\r\n".encode()
         async with speaking(head, OK) as (url, seen), client() as http:
             return await http.send(request("GET", url)), seen
 
@@ -173,7 +174,12 @@ def test_credentials_never_leave_their_origin():
                 web.Response(status=302, headers={"Location": f"{other}/there"}),
             )
             async with serving(here) as url:
-                credentials = [("Authorization", "Bearer x"), ("Cookie", "a=b"), ("X-Api-Key", "x"), ("Accept", "text/plain")]
+                credentials = [
+                    ("Authorization", "Bearer x"),
+                    ("Cookie", "a=b"),
+                    ("X-Api-Key", "x"),
+                    ("Accept", "text/plain"),
+                ]
                 await http.send(request("GET", url, *credentials))
             return seen_here[1].headers, seen[0].headers
 
@@ -279,7 +285,7 @@ def test_a_body_that_breaks_off():
 
     result, requests = asyncio.run(run())
     assert (result.kind, result.sent, requests) == ("reset", True, 2)
-    assert result.message.startswith("the answer broke off: ")
+    assert result.message == "the answer broke off before its end"
 
 
 def test_what_was_received_is_given_as_it_is():
@@ -296,7 +302,8 @@ def test_what_was_received_is_given_as_it_is():
 
 
 @pytest.mark.parametrize(
-    "target", ["/a%2Fb", "/a%20b/?q=%2F&r=a+b", "/a;b=c/%C3%BC", "//a//b/", "/a/../b", "/?", "/%7Ea~'()*!", "/x?q=[a]&b"]
+    "target",
+    ["/a%2Fb", "/a%20b/?q=%2F&r=a+b", "/a;b=c/%C3%BC", "//a//b/", "/a/../b", "/?", "/%7Ea~'()*!", "/x?q=[a]&b"],
 )
 def test_urls_are_sent_as_they_were_encoded(target):
     _, seen = asyncio.run(_send(lambda url: request("GET", url + target), web.Response()))
@@ -347,7 +354,9 @@ def test_a_host_without_an_address():
     assert (failed.kind, failed.sent, failed.message) == ("dns", False, "the host 'host.invalid' has no address")
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/x", "http://[::1/x", "http://h:port/x", "http:///x", "http://"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:99999/x", "http://[::1/x", "http://h:port/x", "http:///x", "http://"]
+)
 def test_a_url_that_is_none(url):
     failed = _failure(request("POST", url, body=b"x"))
     assert (failed.kind, failed.sent) == ("url", False)
@@ -433,9 +442,9 @@ def test_certificates_that_cannot_be_used(tmp_path):
         Connection(ca_cert=str(file)),
         Connection(client_cert=str(file), client_key=str(file)),
     ):
-        with pytest.raises(RunRefused, match="the certificates cannot be used: ") as refused:
+        with pytest.raises(RunRefused, match=r"^--(ca|client)-cert .*\.pem cannot be used: ") as refused:
             tls_context(connection)
-        assert str(tmp_path) in (refused.value.hint or "")
+        assert "PEM" in (refused.value.hint or "")
     assert tls_context(Connection(insecure=True)).check_hostname is False
 
 

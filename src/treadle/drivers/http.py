@@ -73,7 +73,10 @@ class Http:
         return HttpFailed("redirect", f"more than {MAX_REDIRECTS} redirects", "the server redirects in a circle")
 
     def _with_cookies(self, request: HttpRequest) -> HttpRequest:
-        jar = self._jars.get(origin(request.url))
+        try:
+            jar = self._jars.get(origin(request.url))
+        except ValueError:  # no URL at all, which is said when it is to be sent
+            return request
         if jar is None:
             return request
         from yarl import URL  # noqa: PLC0415 - not before a cookie has to be kept

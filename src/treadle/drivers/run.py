@@ -60,6 +60,9 @@ async def drive(
     deadline = None if timeout is None else clock.now() + timeout
     while effects := run.pending():
         effect = effects[0]  # a run asks for one thing at a time until steps can wait for messages
+        if deadline is not None and clock.now() >= deadline:
+            await append(run.stop(*_overdue(effect, timeout or 0.0, begun=False), clock.now()))
+            break
         if deadline is not None:
             result = await _in_time(effect, performer, clock, deadline)
         else:
@@ -83,7 +86,7 @@ async def _in_time(effect: Effect, performer: Performer, clock: Clock, deadline:
             return None
         return await _perform(effect, performer, clock)
     try:
-        async with asyncio.timeout(max(0.0, left)):
+        async with asyncio.timeout(left):
             return await _perform(effect, performer, clock)
     except TimeoutError:
         return None
@@ -109,9 +112,9 @@ def interrupted(run: Run, reason: str) -> Failure:
     return Failure("interrupted", message, step_id, "what was started on the server goes on there")
 
 
-def _overdue(effect: Effect, timeout: float) -> tuple[str, Failure]:
+def _overdue(effect: Effect, timeout: float, *, begun: bool = True) -> tuple[str, Failure]:
     message = f"the run did not end within {timeout:g} s; it was at step '{effect.step_id}'"
-    if isinstance(effect, SendHttp) and not effect.idempotent:
+    if begun and isinstance(effect, SendHttp) and not effect.idempotent:
         message += f", and {effect.request.method} {effect.request.url} was under way: it may have taken effect"
         return "in-doubt", Failure("in-doubt", message, effect.step_id, "find out whether the request took effect")
     return "limited", Failure("timeout", message, effect.step_id, "what was started on the server goes on there")

@@ -265,15 +265,13 @@ class Run:
         self._context.status = response.status
         self._context.response = Response(response)
         verdicts = self._check(step.success_criteria, now)
-        if step.success_criteria:
-            succeeded = all(verdict.passed for verdict in verdicts)
-        else:
-            succeeded = 200 <= response.status < 400
         criteria = tuple(
-            records.Criterion(test.text, verdict.passed, verdict.why)
-            for test, verdict in zip(step.success_criteria, verdicts, strict=True)
+            [
+                records.Criterion(test.text, verdict.passed, verdict.why)
+                for test, verdict in zip(step.success_criteria, verdicts, strict=True)
+            ]
         )
-        if succeeded:
+        if all(verdict.passed for verdict in verdicts) if verdicts else 200 <= response.status < 400:
             self._ended(step, StepStatus.SUCCEEDED, criteria, response, now)
             return
         failed = (criterion for criterion in criteria if not criterion.passed)
@@ -315,7 +313,7 @@ class Run:
         now: float,
         failure: Failure | None = None,
     ) -> None:
-        outputs = self._values(step.outputs, now, f"output of step '{step.step_id}'") if failure is None else {}
+        outputs = self._values(step.outputs, now, step) if failure is None else {}
         if failure is None:
             self._outputs[step.step_id] = outputs
         actions = step.on_success if status is StepStatus.SUCCEEDED else step.on_failure
@@ -411,12 +409,12 @@ class Run:
 
     def _end(self, status: str, now: float, failure: Failure | None = None) -> None:
         self._effect = None
-        outputs = self._values(self.program.outputs, now, "output", warn=status == "succeeded")
+        outputs = self._values(self.program.outputs, now, warn=status == "succeeded")
         self.outcome = Outcome(status, outputs, failure)
         self._records.append(records.RunEnded(now, status, outputs, failure))
 
     def _values(
-        self, wanted: tuple[tuple[str, Payload], ...], now: float, what: str, *, warn: bool = True
+        self, wanted: tuple[tuple[str, Payload], ...], now: float, step: Step | None = None, *, warn: bool = True
     ) -> dict[str, Any]:
         """Evaluate outputs; one that is Missing becomes null, with a warning that says what was not there."""
         values = {}
@@ -425,7 +423,8 @@ class Run:
             value = resolve(prepared, self._context, missing)
             values[name] = None if isinstance(value, Missing) else value
             for absent in missing if warn else ():
-                self._warn("missing-value", f"{what} '{name}' is null: {absent.why}", now)
+                whose = "" if step is None else f" of step '{step.step_id}'"
+                self._warn("missing-value", f"output '{name}'{whose} is null: {absent.why}", now)
         return values
 
     def _warn(self, rule: str, message: str, now: float) -> None:

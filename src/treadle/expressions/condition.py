@@ -16,6 +16,7 @@ from treadle.expressions.evaluate import Context, Missing, evaluate, kind, to_te
 from treadle.expressions.syntax import ContextValue, Expression, Navigation, dump
 
 _STOP = frozenset(" \t\r\n()<>,")
+_NUMBERS = (int, float)
 _COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 _WORDS = {"true": True, "false": False, "null": None}
@@ -355,6 +356,8 @@ def _shortened(text: str, most: int = 120) -> str:
 
 def _equal(left: Any, right: Any) -> bool:
     """Compare: case-insensitive strings, a numeric string as a number, null only with null, the rest deeply."""
+    if left is right:
+        return True  # most conditions compare a small number or a boolean
     if isinstance(left, str) and isinstance(right, str):
         return left.casefold() == right.casefold()
     left, right = _as_numbers(left, right)
@@ -378,7 +381,7 @@ def _as_numbers(left: Any, right: Any) -> tuple[Any, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, _NUMBERS) and not isinstance(value, bool)
 
 
 def _equals(left: Any, right: Any) -> bool:
