@@ -9,16 +9,15 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Self, TypeVar
 
-from msgspec import Struct
-
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.documents import Library, LoadedDocument
 from treadle.drivers.http import Http
 from treadle.drivers.run import Clock, SystemClock, drive, interrupted
-from treadle.drivers.transport import Connection, Transport
-from treadle.engine.effects import HttpFailed
+from treadle.drivers.settings import Options, check_servers
+from treadle.drivers.transport import Transport
+from treadle.engine.effects import HttpFailed, SendHttp
 from treadle.engine.inputs import validated
-from treadle.engine.interpreter import Limits, Run
+from treadle.engine.interpreter import Run
 from treadle.engine.journal import Failure, Record
 from treadle.engine.program import Program
 from treadle.engine.report import History, report, step_entries
@@ -31,68 +30,6 @@ from treadle.version import __version__
 Observe = Callable[[Record], None]
 """Is shown each record of a run as it happens."""
 _T = TypeVar("_T")
-
-
-class Options(Struct, frozen=True, kw_only=True):
-    """The options of a run, named as on the command line; times in seconds, sizes in bytes.
-
-    Attributes:
-        server: a base URL for all sources, or base URLs by the name of the source.
-        source: what to load in place of a source description's url, by its name: path, URL or bundled name.
-        strict: refuse the dialects of real documents.
-        timeout: limit of the whole run.
-    """
-
-    server: str | Mapping[str, str] | None = None
-    source: Mapping[str, str] | None = None
-    strict: bool = False
-    timeout: float | None = None
-    request_timeout: float = 30.0
-    poll_interval: float = 1.0
-    poll_max_interval: float = 15.0
-    max_steps: int = 100_000
-    transport_retries: int = 3
-    max_retry_after: float = 300.0
-    max_body: int = 64 * 1024 * 1024
-    insecure: bool = False
-    ca_cert: str | None = None
-    client_cert: str | None = None
-    client_key: str | None = None
-    proxy: str | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no sense.
-
-        Raises:
-            RunRefused: a number is negative, or the server is no URL.
-        """
-        for name in ("timeout", "request_timeout", "poll_interval", "poll_max_interval", "max_retry_after"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < float("inf"):
-                raise RunRefused(f"{name} is {value}, but must be a number of seconds that is not negative")
-        if self.request_timeout == 0 or self.timeout == 0:
-            raise RunRefused("a timeout of 0 seconds leaves no time for anything", hint="leave it out for no limit")
-        for name in ("max_steps", "max_body", "transport_retries"):
-            if getattr(self, name) < 0:
-                raise RunRefused(f"{name} is {getattr(self, name)}, but must not be negative")
-        for url in self.servers.values():
-            if not url.startswith(("http://", "https://")):
-                raise RunRefused(f"the server '{url}' is no http(s) URL", hint="write it as https://HOST/BASE/PATH")
-
-    @property
-    def servers(self) -> Mapping[str, str]:
-        """Base URLs by the name of the source, `""` for all others."""
-        if self.server is None:
-            return {}
-        return {"": self.server} if isinstance(self.server, str) else self.server
-
-    def connection(self) -> Connection:
-        """Give what concerns the sending of requests."""
-        return Connection(**{name: getattr(self, name) for name in Connection.__struct_fields__ if hasattr(self, name)})
-
-    def limits(self) -> Limits:
-        """Give what bounds a run."""
-        return Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__})
 
 
 class Outcome:
@@ -173,14 +110,17 @@ class Interruption:
 class Prepared:
     """A program with inputs that fit it: everything of a run that can be refused has been accepted."""
 
-    __slots__ = ("diagnostics", "inputs", "program", "secrets", "unused")
+    __slots__ = ("diagnostics", "inputs", "program", "secrets")
 
     def __init__(
         self, program: Program, inputs: Mapping[str, Any], diagnostics: list[Diagnostic], secret_names: frozenset[str]
     ) -> None:
         self.program = program
-        self.inputs, self.unused = validated(program.inputs, dict(inputs), program.workflow_id)
-        self.diagnostics = diagnostics
+        self.inputs, unused = validated(program.inputs, dict(inputs), program.workflow_id)
+        self.diagnostics = [
+            *diagnostics,
+            *(Diagnostic("unknown-input", Severity.WARNING, message) for message in unused),
+        ]
         names = secret_names.union(program.secrets) if secret_names else program.secrets
         self.secrets = Secrets([self.inputs[name] for name in names if name in self.inputs])
 
@@ -257,6 +197,7 @@ class Runner:
         program, diagnostics = await self.check(loaded, chosen)
         if program is None:
             raise DocumentInvalid(f"workflow '{chosen}' of {loaded.name} cannot be run", diagnostics)
+        check_servers(program)
         return Prepared(program, inputs or {}, diagnostics, secret_names)
 
     async def run(
@@ -297,7 +238,9 @@ class Runner:
         return Outcome(run, history, prepared.diagnostics, prepared.secrets)
 
     async def _fetch(self, url: str) -> str:
-        answer = await self._transport.exchange(HttpRequest("GET", url), self.options.request_timeout)
+        # As any request of a run: redirects are followed, and a server that is busy is asked again.
+        http = Http(self._transport, self._clock)
+        answer = await http.send(SendHttp("", "", HttpRequest("GET", url)))
         if isinstance(answer, HttpFailed):
             raise RunRefused(f"{url} cannot be loaded: {answer.message}", hint=answer.hint)
         if answer.status != 200:

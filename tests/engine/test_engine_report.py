@@ -117,7 +117,7 @@ def test_a_long_loop_is_folded_to_its_first_its_last_and_a_count():
         {
             "rule": "missing-value",
             "message": (
-                "output of step 'last' 'x' is null: `$response.body#/x`: the body of the answer (status 200) is empty"
+                "output 'x' of step 'last' is null: `$response.body#/x`: the body of the answer (status 200) is empty"
             ),
             "location": None,
         }

@@ -136,11 +136,24 @@ class Library:
                     loaded.document, loaded.reading, found, workflow_id, strict=strict, servers=servers
                 )
             except DocumentsMissing as missing:
-                for uri in missing.uris:
-                    registry.documents[uri] = read(await self._text(uri), uri).value
+                problem = await self._bring(missing.uris, registry)
+                if problem is not None:
+                    return None, [*loaded.diagnostics, problem]
                 continue
             return compiled.program, [*loaded.diagnostics, *compiled.diagnostics]
         raise RunRefused(f"the sources of {loaded.name} refer to more than {MAX_ROUNDS} documents")
+
+    async def _bring(self, uris: list[str], registry: Registry) -> Diagnostic | None:
+        """Load documents that descriptions refer to into the registry, or say why that is not possible."""
+        for uri in uris:
+            try:
+                registry.documents[uri] = read(await self._text(uri), uri).value
+            except DocumentInvalid as error:
+                return error.diagnostics[0]
+            except TreadleError as error:
+                message = f"a description refers to {uri}, which cannot be used: {error.message}"
+                return Diagnostic("source", Severity.ERROR, message, None, error.hint)
+        return None
 
     def _check_names(self, loaded: LoadedDocument, overrides: Mapping[str, str]) -> None:
         known = [source.name for source in loaded.document.source_descriptions]
@@ -191,6 +204,8 @@ class Library:
             raise RunRefused(
                 f"there is no file {path}", hint="give a path, an http(s) URL, or a bundled name"
             ) from error
+        except IsADirectoryError as error:
+            raise RunRefused(f"{path} is a folder", hint="name a document in it") from error
         except OSError as error:
             raise RunRefused(f"{path} cannot be read: {error.strerror}", hint="look at its permissions") from error
         try:

@@ -1,5 +1,6 @@
 """A workflow's inputs against their JSON Schema (2020-12): defaults, conversion of text, every problem at once."""
 
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -78,7 +79,15 @@ def validated(schema: Any, inputs: dict[str, Any], workflow_id: str) -> tuple[di
         hint = "give each as -i NAME=VALUE; the workflow takes " + ", ".join(declared) if declared else None
         message = f"the inputs of workflow '{workflow_id}' are invalid: {'; '.join(problems)}"
         raise InputsInvalid(message, problems, hint=hint)
-    return filled, [f"workflow '{workflow_id}' has no input '{name}'" for name in inputs if name not in declared]
+    unknown = [
+        f"workflow '{workflow_id}' has no input '{name}'{_meant(name, declared)}" for name in inputs.keys() - declared
+    ]
+    return filled, sorted(unknown)
+
+
+def _meant(name: str, declared: dict[str, Any]) -> str:
+    near = get_close_matches(name, declared, 1)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def _json_value(name: str, value: Any, workflow_id: str) -> Any:

@@ -29,19 +29,13 @@ class Operations:
         """Give the operation that an operationId or operationPath names, and its server's URL.
 
         Raises:
-            TreadleError: there is none, more than one, or its server is not known.
+            TreadleError: there is none, or more than one.
         """
         operation = self._by_path(text) if by_path else self._by_id(text, findings)
         return operation, self._server(operation)
 
     def _server(self, operation: Operation) -> str:
-        server = self.servers.get(operation.source) or self.servers.get("") or operation.server
-        if not server.startswith(("http://", "https://")):
-            raise OperationUnknown(
-                f"the server of source '{operation.source}' is '{server}', which is no URL to send requests to",
-                hint="name it: --server https://HOST/BASE/PATH",
-            )
-        return server
+        return self.servers.get(operation.source) or self.servers.get("") or operation.server
 
     def _described(self, name: str) -> Description:
         if name not in self.descriptions:

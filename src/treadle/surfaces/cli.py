@@ -184,8 +184,9 @@ def _stopping(interruption: "Interruption") -> "Iterator[list[signal.Signals]]":
     loop = asyncio.get_running_loop()
 
     def leave() -> None:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
+        with suppress(NotImplementedError):
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
 
     def stop(number: signal.Signals) -> None:
         received.append(number)
@@ -226,8 +227,6 @@ def _show_warnings(prepared: "Prepared", insecure: bool) -> None:  # noqa: FBT00
     from treadle.surfaces.report import text_of_file, write_diagnostics  # noqa: PLC0415
 
     write_diagnostics(prepared.diagnostics, sys.stderr, text_of_file, colour=colour())
-    for message in prepared.unused:
-        print(f"warning[unknown-input]: {message}", file=sys.stderr)
     if insecure:
         print("warning[insecure]: TLS certificates are not verified", file=sys.stderr)
 
