@@ -6,7 +6,7 @@ A criterion that cannot be evaluated fails, and says so (section "Evaluation Err
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from msgspec import Struct
 
@@ -15,11 +15,12 @@ from treadle.errors import ExpressionInvalid
 from treadle.expressions import condition as conditions
 from treadle.expressions.condition import Condition
 from treadle.expressions.dialect import Finding, Names
-from treadle.expressions.evaluate import Context, Missing, evaluate, kind, to_text
+from treadle.expressions.evaluate import Context, Missing, evaluate, kind, to_text, unreadable_body
 from treadle.expressions.selectors import query
 from treadle.expressions.syntax import (
     ContextValue,
     Expression,
+    MessagePart,
     Navigation,
     Template,
     dump,
@@ -136,6 +137,8 @@ def check(test: Test, context: Context, *, explained: bool = True) -> Verdict:
         return Verdict(passed=False, why=f"the context is missing: {value.why}", evaluated=not value.unreadable)
     if value is None:
         return Verdict(passed=False, why="the context is null")
+    if test.type == "jsonpath" and isinstance(value, str) and _is_body(test.context):
+        return Verdict(passed=False, why=unreadable_body(test.context, context).why, evaluated=False)
     if test.type == "jsonpath" and not isinstance(test.condition, str | Template):
         if not isinstance(value, dict | list):
             return _not_json(value)
@@ -179,6 +182,10 @@ def _check_jsonpath(text: str, value: Any, *, lenient: bool) -> Verdict:
         correct = "wrap the context in an array, or write a simple condition"
         return Verdict(passed=True, dialect=Finding("jsonpath-filter-on-object", message, 0, len(text), correct))
     return Verdict(passed=False, why="the query selects nothing")
+
+
+def _is_body(node: Expression | None) -> TypeGuard[MessagePart]:
+    return isinstance(node, MessagePart) and node.part in ("body", "payload") and not node.pointer
 
 
 def _not_json(value: Any) -> Verdict:

@@ -185,23 +185,25 @@ def _message_part(node: MessagePart, context: Context) -> Any:
     if message is None or node.message == "message":
         return Missing(f"`{dump(node)}`: there is no {node.message} here")
     if node.part in ("body", "payload"):
-        return _body(node, message)
+        return _body(node, message, context)
     value = getattr(message, node.part)(node.name)
     return Missing(f"`{dump(node)}`: the {node.message} has no {node.part} `{node.name}`") if value is None else value
 
 
-def _body(node: MessagePart, message: Message) -> Any:
+def _body(node: MessagePart, message: Message, context: Context) -> Any:
     value = message.body()
     if isinstance(value, Missing):
         return Missing(f"`{dump(node)}`: {value.why}", unreadable=value.unreadable)
     if node.pointer and isinstance(value, str):
-        return _unreadable(node, message)
+        return unreadable_body(node, context)
     return _point(node, value, node.pointer)
 
 
-def _unreadable(node: Expression, message: Message | None) -> Missing:
+def unreadable_body(node: MessagePart, context: Context, *, at: Expression | None = None) -> Missing:
+    """Say that a body is text where JSON was expected; `at` is the expression that goes into it."""
+    message = context.request if node.message == "request" else context.response
     what = (message.header("content-type") if message is not None else None) or "text"
-    return Missing(f"`{dump(node)}`: the body is {what}, and no JSON that can be gone into", unreadable=True)
+    return Missing(f"`{dump(at or node)}`: the body is {what}, and no JSON that can be gone into", unreadable=True)
 
 
 def _or_missing(value: Any, node: Expression) -> Any:
@@ -220,7 +222,7 @@ def _navigation(node: Navigation, context: Context) -> Any:
         elif step == "length" and isinstance(value, list | str | dict):
             value = len(value)
         elif value is whole and isinstance(value, str) and _is_body(node.base):
-            return _unreadable(node, context.request if node.base.message == "request" else context.response)
+            return unreadable_body(node.base, context, at=node)
         else:
             return Missing(f"`{dump(node)}`: there is {kind(value)} and no `{step}` in it")
     return value
