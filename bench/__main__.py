@@ -1,6 +1,6 @@
 """`python -m bench [--write] [NAME...]`: measure, print the table of README.md, and with --write put it there."""
 
-import datetime
+import datetime as dt
 import json
 import os
 import platform
@@ -206,7 +206,7 @@ def table(figures: list[Figure]) -> str:
         f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores"
     )
     lines = [
-        f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, treadle {version('treadle')}, {machine}; {packages}.",
+        f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, treadle {version('treadle')}, {machine}; {packages}.",
         "",
         "| figure | bound | found | kept |",
         "|---|---|---|---|",

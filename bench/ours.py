@@ -44,18 +44,20 @@ async def polling(base: str, count: int) -> dict[str, float]:
     ):
         document = await runner.load(str(DOCUMENT))
         await runner.run(document, WORKFLOW, INPUTS)
-        root = base.split("/public")[0]
+        root = base.partition("/public")[0]
         await control.put(f"{root}/running/true")
         polls = 0
+        polled = asyncio.Event()
 
         def observe(record: object) -> None:
             nonlocal polls
             polls += type(record).__name__ == "Waiting"
+            if polls == 3 * count:
+                polled.set()
 
         idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         runs = [asyncio.create_task(runner.run(document, WORKFLOW, INPUTS, observe=observe)) for _ in range(count)]
-        while polls < 3 * count:
-            await asyncio.sleep(0.2)
+        await polled.wait()
         await control.put(f"{root}/running/false")
         outcomes = await asyncio.gather(*runs)
         assert all(outcome.status == "succeeded" for outcome in outcomes)

@@ -49,7 +49,17 @@ def _with_venv(folder: Path) -> None:
 
 
 def _with_target(folder: Path) -> None:
-    command = [sys.executable, "-m", "pip", "install", "-q", "--upgrade", "--target", folder, f"uv=={VERSION}"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--upgrade",
+        "--target",
+        folder,
+        f"uv=={VERSION}",
+    ]
     subprocess.run(command, check=True)
 
 
@@ -80,8 +90,9 @@ def _from_index(folder: Path) -> None:
 
 
 def _platform_tags() -> list[str]:
-    machine = platform.machine().lower().replace("arm64", "aarch64" if sys.platform == "linux" else "arm64")
-    if sys.platform == "linux":
+    machine = platform.machine().lower()
+    if platform.system() == "Linux":
+        machine = machine.replace("arm64", "aarch64")
         libc = "manylinux" if "gnu" in (sysconfig.get_config_var("HOST_GNU_TYPE") or "") else "musllinux"
         return [f"{libc}_2_17_{machine}", f"{libc}_2_28_{machine}", f"{libc}_1_1_{machine}"]
     return [f"macosx_11_0_{machine}", f"macosx_10_12_{machine}"]

@@ -8,6 +8,7 @@ import random
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Self, TypeVar
+from weakref import WeakKeyDictionary
 
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.documents import Library, LoadedDocument
@@ -39,8 +40,8 @@ class Outcome:
         run_id: the id of the run.
         workflow_id: the workflow that ran.
         status: succeeded, failed, limited, in-doubt or cancelled.
-        outputs: the workflow's outputs by name; what was missing is None.
-        error: why it did not succeed (kind, message, step_id, hint), or None.
+        outputs: the workflow's outputs by name, as they are; what was missing is None.
+        error: why it did not succeed (kind, message, step_id, hint), secrets masked, or None.
         diagnostics: warnings about the document.
     """
 
@@ -54,7 +55,7 @@ class Outcome:
         self.workflow_id = run.program.workflow_id
         self.status = ended.status
         self.outputs = ended.outputs
-        self.error: Failure | None = ended.error
+        self.error = None if ended.error is None else _masked(ended.error, secret_values)
         self.diagnostics = diagnostics
         self._history = history
         self._secrets = secret_values
@@ -80,11 +81,15 @@ class Outcome:
         """
         if self.status != "succeeded":
             message = self.error.message if self.error else f"the run ended {self.status}"
-            hint = self.error.hint if self.error else None
-            raise EffectFailed(self._secrets.text(message), hint=self._secrets.text(hint) if hint else None)
+            raise EffectFailed(message, hint=self.error.hint if self.error else None)
 
     def __repr__(self) -> str:
         return f"<Outcome {self.workflow_id} {self.status}>"
+
+
+def _masked(error: Failure, secret_values: Secrets) -> Failure:
+    hint = None if error.hint is None else secret_values.text(error.hint)
+    return Failure(error.kind, secret_values.text(error.message), error.step_id, hint)
 
 
 class Interruption:
@@ -140,7 +145,8 @@ class Runner:
         self._limits = self.options.limits()
         self._transport = Transport(self.options.connection(), f"treadle/{__version__}")
         self._library = Library(BUNDLES, self._fetch)
-        self._programs: dict[tuple[int, str], tuple[LoadedDocument, Program, list[Diagnostic]]] = {}
+        self._programs: WeakKeyDictionary[LoadedDocument, dict[str, tuple[Program, list[Diagnostic]]]]
+        self._programs = WeakKeyDictionary()
 
     async def __aenter__(self) -> Self:
         return self
@@ -161,20 +167,22 @@ class Runner:
         return await self._library.load(source)
 
     async def check(self, document: LoadedDocument, workflow_id: str) -> tuple[Program | None, list[Diagnostic]]:
-        """Compile a workflow; the program is None where a diagnostic is an error. Programs are kept.
+        """Compile a workflow; the program is None where a diagnostic is an error.
+
+        Programs are kept as long as their document; load it once for many runs.
 
         Raises:
             RunRefused: there is no such workflow, or an option names a source that is not there.
         """
-        known = self._programs.get((id(document), workflow_id))
-        if known is not None:
-            return known[1], known[2]
+        known = self._programs.setdefault(document, {})
+        if workflow_id in known:
+            return known[workflow_id]
         options = self.options
         program, diagnostics = await self._library.compile(
             document, workflow_id, strict=options.strict, servers=options.servers, sources=options.source
         )
         if program is not None:
-            self._programs[id(document), workflow_id] = (document, program, diagnostics)
+            known[workflow_id] = (program, diagnostics)
         return program, diagnostics
 
     async def prepare(

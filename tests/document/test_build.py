@@ -140,8 +140,8 @@ def test_every_field_of_every_object_arrives():
 def test_an_action_without_a_name_gets_one():
     built, _ = build_text(document({"step": "onFailure: [{type: end}, {type: end}]"}))
     assert [action.name for action in built.workflows[0].steps[0].on_failure] == [
-        "failure-action-0",
-        "failure-action-1",
+        "step-failure-action-0",
+        "step-failure-action-1",
     ]
 
 

@@ -81,7 +81,8 @@ def _named_action(read: Reader, kind: str) -> Reader:
             builder.warn(
                 "action-name", f"the {kind} has no name", at, "an action needs a `name`; it is shown in reports"
             )
-            value = {"name": f"{kind.replace(' ', '-')}-{at[-1]}", **value}
+            whose = "step" if "steps" in at else at[0] if at[0] == "components" else "workflow"
+            value = {"name": f"{whose}-{kind.replace(' ', '-')}-{at[-1]}", **value}
         return read(builder, value, at)
 
     return named

@@ -6,7 +6,7 @@ where it stands (`at`), so that a diagnostic can show the place. What may stand 
 
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from treadle.pointer import Path
 
@@ -91,9 +91,9 @@ class PayloadReplacement(Struct, frozen=True):
 
 
 class RequestBody(Struct, frozen=True):
-    """Request Body Object: payload, its content type where the operation is not to decide, and replacements."""
+    """Request Body Object: payload (UNSET where there is none), its content type if it says one, and replacements."""
 
-    payload: Any = None
+    payload: Any = UNSET
     content_type: str | None = None
     replacements: tuple[PayloadReplacement, ...] = ()
     at: Path = ()

@@ -50,6 +50,8 @@ class Http:
             told = retry_after_seconds(_header(result, "retry-after"), self._clock.now())
             if told is not None:
                 return min(told, self._connection.max_retry_after)
+        elif result.kind == "reset" and attempt == 1:
+            return 0.0  # most likely a pooled connection that the server had just closed
         spread = 1 + 0.2 * (random.random() - 0.5)  # noqa: S311 - spreads load, guards nothing
         return float(FIRST_BACKOFF * 2 ** (attempt - 1) * spread)
 

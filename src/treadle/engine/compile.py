@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from msgspec import UNSET
+
 from treadle import pointer
 from treadle.diagnostics import Diagnostic, Severity, Span
 from treadle.document import model
@@ -317,10 +319,12 @@ class _Compiler:
 
     def body(self, step: model.Step, declared: Any, method: str) -> program.Body | None:
         written = step.request_body
-        if written is None:
+        if written is None or written.payload is UNSET:
             if declared is not None and declared.required:
-                message = f"step '{step.step_id}' gives no requestBody, but its operation ({method}) requires one"
-                self.error("missing-body", message, step.at)
+                message = f"step '{step.step_id}' gives no payload, but its operation ({method}) requires a body"
+                self.error("missing-body", message, step.at, "add `requestBody: {payload: …}`")
+            if written is not None and written.replacements:
+                self.error("missing-body", "there is no payload to replace anything in", (*written.at, "replacements"))
             return None
         number = self.index[step.step_id]
         content_type = written.content_type or (declared.media_types[0] if declared and declared.media_types else None)

@@ -83,7 +83,7 @@ class Run:
         self._visits: dict[int, int] = {}
         self._steps_taken = 0
         self._attempt = 1
-        self._retries: dict[str, int] = {}
+        self._retries: dict[int, int] = {}  # by the identity of the action: names need not be unique
         self._step = 0
         self._began = 0.0
         self._effect: Effect | None = None
@@ -347,7 +347,7 @@ class Run:
                 self._end("failed", now, failure)
 
     def _retry(self, action: Action, response: HttpResponse | None, now: float) -> None:
-        self._retries[action.name] = self._retries.get(action.name, 0) + 1
+        self._retries[id(action)] = self._retries.get(id(action), 0) + 1
         self._attempt += 1
         told = None if response is None else self._told_to_wait(response, now)
         if self._steps_taken >= self.limits.max_steps:
@@ -368,7 +368,7 @@ class Run:
         """Give the first action whose criteria all hold, and why one before it could not be evaluated."""
         unevaluated = ""
         for action in actions:
-            if action.type == "retry" and self._retries.get(action.name, 0) >= action.retry_limit:
+            if action.type == "retry" and self._retries.get(id(action), 0) >= action.retry_limit:
                 continue  # "The retryLimit MUST be exhausted prior to executing subsequent failure actions."
             verdicts = self._check(action.criteria, now, explained=False)
             if all(verdict.passed for verdict in verdicts):
