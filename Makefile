@@ -5,34 +5,34 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
     command -v $$name >/dev/null && $$name -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$name && exit; done; echo python3)
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 export UV_PYTHON_DOWNLOADS = never
-export UV_PYTHON ?= $(shell command -v $(PYTHON) 2>/dev/null || echo $(PYTHON))
-RUN = $(UV) run --frozen --no-sync
+export UV_PYTHON ?= $(shell $(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null || echo $(PYTHON))
+BIN = .venv/bin
 READY = .venv/.ready
 
 .PHONY: demo test check format docs bench clean
 
 demo: $(READY)  ## run the bundled workflow against the embedded DSS simulator
-	@$(RUN) treadle dataiku demo
+	@$(BIN)/treadle dataiku demo
 
 test: $(READY)  ## every test
-	$(RUN) pytest
+	$(BIN)/pytest
 
 check: $(READY)  ## formatting, lint, types, import contracts, generated docs
-	$(RUN) ruff format --check .
-	$(RUN) ruff check .
-	$(RUN) mypy
-	$(RUN) lint-imports
-	$(RUN) python tools/generate_docs.py --check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/generate_docs.py --check
 
 format: $(READY)
-	$(RUN) ruff format .
-	$(RUN) ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 docs: $(READY)  ## write the generated parts of docs/
-	$(RUN) python tools/generate_docs.py
+	$(BIN)/python tools/generate_docs.py
 
 bench: $(READY)  ## measure against bare aiohttp; prints the table of bench/README.md
-	$(RUN) python -m bench
+	$(BIN)/python -m bench
 
 $(READY): uv.lock pyproject.toml | $(UV)
 	$(UV) sync --frozen --compile-bytecode

@@ -6,7 +6,6 @@ run is refused here by name, never skipped.
 
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
@@ -17,13 +16,14 @@ from treadle.document import model
 from treadle.document.reader import Reading
 from treadle.engine import program
 from treadle.engine.inputs import properties
+from treadle.engine.names import Declared, near
 from treadle.engine.operations import Operations
 from treadle.errors import ExpressionInvalid, TreadleError
 from treadle.expressions import payload
 from treadle.expressions.criteria import CRITERIA, Test, criterion_expressions
-from treadle.expressions.dialect import Finding, Names
+from treadle.expressions.dialect import Finding
 from treadle.expressions.payload import Located, Payload
-from treadle.expressions.syntax import Expression, InputReference, Navigation, StepReference, Template
+from treadle.expressions.syntax import Expression, InputReference, Navigation, Template
 from treadle.pointer import Path
 from treadle.sources.openapi import Description
 from treadle.sources.operation import ParameterSpec, undeclared
@@ -101,13 +101,7 @@ class _Compiler:
         self.diagnostics: list[Diagnostic] = []
         self.operations = Operations(document, {name: source.description for name, source in sources.items()}, servers)
         self.problems = {name: source.problem for name, source in sources.items() if source.problem is not None}
-        self.index = {step.step_id: number for number, step in enumerate(workflow.steps)}
-        declared = properties(workflow.inputs, reading.value)
-        self.inputs = declared
-        self.names = Names(
-            frozenset(declared) if declared is not None else None,
-            {step.step_id: frozenset(step.outputs) for step in workflow.steps},
-        )
+        self.declared = Declared(workflow, properties(workflow.inputs, reading.value))
         self._seen: set[tuple[str, str]] = set()
         self._secrets: set[str] = set()
 
@@ -136,6 +130,11 @@ class _Compiler:
             severity = Severity.ERROR if self.strict else Severity.WARNING
             span = self.reading.span(at, finding.start, finding.end)
             self.report(finding.rule, severity, f"{finding.message}: `{text}`", span, finding.correct)
+
+    def names_found(self, expressions: Iterable[Expression], at: Path, number: int) -> None:
+        for found in self.declared.problems(expressions, number):
+            span = self.reading.span(at, found.start, found.end)
+            self.report(found.rule, found.severity, found.message, span, found.hint)
 
     # Workflow and steps
 
@@ -178,7 +177,7 @@ class _Compiler:
     def _declared_secrets(self) -> set[str]:
         return {
             name
-            for name, schema in (self.inputs or {}).items()
+            for name, schema in (self.declared.inputs or {}).items()
             if _SECRET_NAME.search(name)
             or (isinstance(schema, dict) and (schema.get("format") == "password" or schema.get("writeOnly") is True))
         }
@@ -186,7 +185,7 @@ class _Compiler:
     def step(self, step: model.Step) -> program.Step | None:
         call = self.call(step)
         self.depends_on(step)
-        number = self.index[step.step_id]
+        number = self.declared.index[step.step_id]
         success_criteria = self.criteria(step.success_criteria, number)
         on_success = self.actions(step.on_success, self.workflow.success_actions, "successActions", number)
         on_failure = self.actions(step.on_failure, self.workflow.failure_actions, "failureActions", number)
@@ -210,9 +209,9 @@ class _Compiler:
             at = (*step.at, "dependsOn", number)
             if name.startswith("$"):
                 self.not_yet("dependsOn of a step in another workflow", at)
-            elif name not in self.index:
-                self.error("unknown-step", f"there is no step '{name}'", at, self._near(name, self.index))
-            elif self.index[name] >= self.index[step.step_id]:
+            elif name not in self.declared.index:
+                self.error("unknown-step", f"there is no step '{name}'", at, near(name, self.declared.index))
+            elif self.declared.index[name] >= self.declared.index[step.step_id]:
                 self.not_yet(f"dependsOn of the later step '{name}'", at)
 
     def poll(self, step: model.Step) -> program.Poll | None:
@@ -278,9 +277,9 @@ class _Compiler:
             if location == "path" and "{" + parameter.name + "}" not in path:
                 if parameter not in inherited:
                     message = f"the path {path} has no place for parameter '{parameter.name}'"
-                    self.error("unknown-parameter", message, at, self._near(parameter.name, _placeholders(path)))
+                    self.error("unknown-parameter", message, at, near(parameter.name, _placeholders(path)))
                 continue
-            value = self.value(parameter.value, (*at, "value"), self.index[step.step_id])
+            value = self.value(parameter.value, (*at, "value"), self.declared.index[step.step_id])
             if _SECRET_NAME.search(parameter.name) or (location == "header" and _SECRET_HEADER.search(parameter.name)):
                 bases = (e.base if isinstance(e, Navigation) else e for e in payload.expressions(value))
                 self._secrets |= {base.name for base in bases if isinstance(base, InputReference)}
@@ -314,7 +313,7 @@ class _Compiler:
             self.error("reference", f"`{entry.reference}` is no reference to {kind}", at, f"write `{prefix}NAME`")
         elif name not in components:
             message = f"the components have no {kind} named '{name}'"
-            self.error("reference", message, at, self._near(name, components))
+            self.error("reference", message, at, near(name, components))
         return components.get(name)
 
     def body(self, step: model.Step, declared: Any, method: str) -> program.Body | None:
@@ -326,7 +325,7 @@ class _Compiler:
             if written is not None and written.replacements:
                 self.error("missing-body", "there is no payload to replace anything in", (*written.at, "replacements"))
             return None
-        number = self.index[step.step_id]
+        number = self.declared.index[step.step_id]
         content_type = written.content_type or (declared.media_types[0] if declared and declared.media_types else None)
         content_type = content_type or ("text/plain" if isinstance(written.payload, str) else "application/json")
         replacements = []
@@ -348,7 +347,7 @@ class _Compiler:
 
     def value(self, written: Any, at: Path, number: int) -> Payload:
         found: list[Located] = []
-        value = payload.prepare(written, self.names, found)
+        value = payload.prepare(written, self.declared.names, found)
         for entry in found:
             where = (*at, *entry.at)
             if isinstance(entry.finding, ExpressionInvalid):
@@ -356,7 +355,7 @@ class _Compiler:
             else:
                 text = pointer.follow(written, [str(token) for token in entry.at]).value
                 self.dialects([entry.finding], text, where)
-        self.check_names(payload.expressions(value), at, number)
+        self.names_found(payload.expressions(value), at, number)
         return value
 
     def outputs(self, written: Mapping[str, Any], at: Path, number: int) -> tuple[tuple[str, Payload], ...]:
@@ -392,12 +391,12 @@ class _Compiler:
         try:
             if criterion.context is not None:
                 context = self._context(criterion, (*criterion.at, "context"))
-            test = CRITERIA[kind](criterion.condition, context, self.names, findings)
+            test = CRITERIA[kind](criterion.condition, context, self.declared.names, findings)
         except ExpressionInvalid as error:
             self.refused(error, at, "condition-syntax")
             return None
         self.dialects(findings, criterion.condition, at)
-        self.check_names(criterion_expressions(test), at, number + 1)
+        self.names_found(criterion_expressions(test), at, number + 1)
         return Test(test.text, test.type, test.condition, test.context, lenient=test.lenient and not self.strict)
 
     def _context(self, criterion: model.Criterion, at: Path) -> Expression | None:
@@ -430,10 +429,10 @@ class _Compiler:
         elif action.type == "retry" and action.step_id is not None:
             self.not_yet("a retry that runs another step first", (*action.at, "stepId"))
         elif action.step_id is not None:
-            target = self.index.get(action.step_id)
+            target = self.declared.index.get(action.step_id)
             if target is None:
                 message = f"action '{action.name}' goes to step '{action.step_id}', which is not in this workflow"
-                self.error("unknown-step", message, (*action.at, "stepId"), self._near(action.step_id, self.index))
+                self.error("unknown-step", message, (*action.at, "stepId"), near(action.step_id, self.declared.index))
         retry_after = action.retry_after if isinstance(action, model.FailureAction) else None
         retry_limit = action.retry_limit if isinstance(action, model.FailureAction) else None
         return program.Action(
@@ -445,52 +444,6 @@ class _Compiler:
             retry_limit=1 if retry_limit is None else retry_limit,
             criteria=self.criteria(action.criteria, number),
         )
-
-    # Names
-
-    def check_names(self, expressions: Iterable[Expression], at: Path, number: int) -> None:
-        """Check that what expressions name is declared, and declared early enough; `number` is the step's index."""
-        for expression in expressions:
-            reference = expression.base if isinstance(expression, Navigation) else expression
-            if isinstance(reference, StepReference):
-                self._check_step_reference(reference, at, number)
-            elif isinstance(reference, InputReference) and self.inputs and reference.name not in self.inputs:
-                message = f"the workflow declares no input '{reference.name}'"
-                span = self.reading.span(at, reference.start, reference.end)
-                self.report("unknown-input", Severity.WARNING, message, span, self._near(reference.name, self.inputs))
-
-    def _check_step_reference(self, reference: StepReference, at: Path, number: int) -> None:
-        span = self.reading.span(at, reference.start, reference.end)
-        index = self.index.get(reference.step_id)
-        if index is None:
-            hint = self._near(reference.step_id, self.index)
-            self.report("unknown-step", Severity.ERROR, f"there is no step '{reference.step_id}'", span, hint)
-        elif reference.name not in self.names.steps[reference.step_id]:
-            declared = self.names.steps[reference.step_id]
-            message = f"step '{reference.step_id}' has no output '{reference.name}'"
-            self.report("unknown-output", Severity.ERROR, message, span, self._near(reference.name, declared))
-        elif index >= number and not self._comes_back(index, number):
-            message = f"step '{reference.step_id}' comes later, so its outputs are not there yet"
-            hint = "put the step that gives the value before the one that takes it"
-            self.report("forward-reference", Severity.ERROR, message, span, hint)
-
-    def _comes_back(self, index: int, number: int) -> bool:
-        """Say whether an action of the step at `index`, or of a later one, goes back to `number` or before it."""
-        shared = (*self.workflow.success_actions, *self.workflow.failure_actions)
-        for step in self.workflow.steps[index:]:
-            for action in (*step.on_success, *step.on_failure, *shared):
-                target = None if isinstance(action, model.Reusable) else self.index.get(action.step_id or "")
-                if isinstance(action, model.Reusable) or (target is not None and target <= number):
-                    return True
-        return False
-
-    @staticmethod
-    def _near(name: str, known: Iterable[str]) -> str | None:
-        names = list(known)
-        near = get_close_matches(name, names, 1, 0.5)
-        if near:
-            return f"did you mean '{near[0]}'?"
-        return f"there are {', '.join(sorted(names)[:8])}" if names else None
 
 
 def _is_seconds(value: Any) -> bool:
