@@ -24,7 +24,7 @@ NOT_UNDERSTOOD = {
     "jsonpath": {r"^#/": 4},  # a pointer and nothing it starts from
     "regex": {},
 }
-VALUES_NOT_UNDERSTOOD = 147
+VALUES_NOT_UNDERSTOOD = 107
 
 
 def is_expression(text: str) -> bool:

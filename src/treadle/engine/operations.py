@@ -7,8 +7,13 @@ from treadle.document.model import Document
 from treadle.errors import ExpressionInvalid, TreadleError
 from treadle.expressions.dialect import Finding
 from treadle.expressions.syntax import SourceReference, parse
+from treadle.pointer import dump
+from treadle.pointer import parse as parse_pointer
 from treadle.sources.openapi import Description
 from treadle.sources.operation import Operation
+
+
+_PATH_HINT = "write `{$sourceDescriptions.NAME.url}#/paths/~1the~1path/get`"
 
 
 class OperationUnknown(TreadleError):
@@ -31,7 +36,7 @@ class Operations:
         Raises:
             TreadleError: there is none, or more than one.
         """
-        operation = self._by_path(text) if by_path else self._by_id(text, findings)
+        operation = self._by_path(text, findings) if by_path else self._by_id(text, findings)
         return operation, self._server(operation)
 
     def _server(self, operation: Operation) -> str:
@@ -70,16 +75,49 @@ class Operations:
                 f"operationId '{text}' stands in several sources: {names}",
                 hint=f"write `$sourceDescriptions.{having[0].name}.{text}`",
             )
+        name, _, operation_id = text.partition(".")
+        if name in self.descriptions and operation_id in self.descriptions[name].operations():
+            message = "a source is named by a runtime expression"
+            correct = f"write `$sourceDescriptions.{text}`"
+            findings.append(Finding("source-dot-operation", message, 0, len(text), correct))
+            return self.descriptions[name].operation(operation_id)
         hints = [hint for found in self.descriptions.values() if (hint := found.suggest(text)) is not None]
         hints.sort(key=lambda hint: not hint.startswith("did you mean"))
         raise OperationUnknown(f"no source has an operation '{text}'", hint=hints[0] if hints else None)
 
-    def _by_path(self, text: str) -> Operation:
+    def _by_path(self, text: str, findings: list[Finding]) -> Operation:
         source, joint, fragment = text.partition("#")
         if source.startswith("{") and source.endswith("}") and joint:
             reference = parse(source[1:-1])
             if isinstance(reference, SourceReference) and reference.reference == "url":
                 return self._described(reference.source).at_pointer(unquote(fragment))
-        raise ExpressionInvalid(
-            f"`{text}` is no operationPath", hint="write `{$sourceDescriptions.NAME.url}#/paths/~1the~1path/get`"
-        )
+        description, tokens = self._loose_path(text)
+        operation = description.at_pointer(dump(tokens))
+        message = "an operationPath is the source's URL by a runtime expression, and a JSON Pointer"
+        correct = f"write `{{$sourceDescriptions.{description.name}.url}}#{dump(tokens)}`"
+        findings.append(Finding("operation-path", message, 0, len(text), correct))
+        return operation
+
+    def _loose_path(self, text: str) -> tuple[Description, tuple[str, ...]]:
+        """Read `source#/paths/~1x/get`, `#/paths/…` with one source, `/path` and `GET /path`."""
+        source, joint, fragment = text.partition("#")
+        name = source.strip("{}").removeprefix("$sourceDescriptions.").removesuffix(".url")
+        if not name and len(self.descriptions) == 1:
+            name = next(iter(self.descriptions))
+        if joint and name in self.descriptions and fragment.startswith("/"):
+            return self.descriptions[name], parse_pointer(unquote(fragment))
+        words = text.split()
+        if words and len(words) <= 2 and words[-1].startswith("/"):
+            method = words[0].lower() if len(words) == 2 else None
+            having = [
+                (found, ("paths", located.path, located.method))
+                for found in self.descriptions.values()
+                for located in found.at_path(words[-1])
+                if method in (None, located.method)
+            ]
+            if len(having) == 1:
+                return having[0]
+            if having:
+                listed = ", ".join(f"{tokens[2].upper()} in {found.name}" for found, tokens in having)
+                raise OperationUnknown(f"`{text}` names several operations: {listed}", hint=_PATH_HINT)
+        raise ExpressionInvalid(f"`{text}` is no operationPath", hint=_PATH_HINT)

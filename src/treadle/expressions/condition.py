@@ -234,8 +234,11 @@ class _Parser:
         steps = read_steps(text[1:]) if self.rooted else None
         if steps is not None:
             return Operand(Navigation(ContextValue(begin, begin + 1), steps, begin, end))
+        found: list[Finding] = []
         try:
-            return Operand(read_operand(text, self.names))
+            operand = Operand(read_operand(text, self.names, found))
+            self.findings += [f._replace(start=begin + f.start, end=begin + f.end) for f in found]
+            return operand
         except ExpressionInvalid as error:
             raise ExpressionInvalid(error.message, begin + error.start, end, hint=error.hint) from None
 

@@ -5,7 +5,8 @@ does not fit. Which dialects there are is the table DIALECTS.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
@@ -22,6 +23,7 @@ from treadle.expressions.syntax import (
     Reference,
     StepReference,
     Template,
+    WholeMap,
     WorkflowReference,
     dump,
     parse,
@@ -31,10 +33,17 @@ from treadle.expressions.syntax import (
 
 DIALECTS = {
     "embedded-without-braces": "An expression inside other text stands in braces.",
+    "headers-plural": "A header is `$response.header.NAME`.",
+    "pointer-without-slash": "A JSON Pointer starts with a slash.",
+    "step-output-without-outputs": "An output of a step stands after `.outputs.`.",
+    "literal-name": "Names of inputs and outputs match [A-Za-z0-9._-]+; no expression can reach others.",
+    "whole-map": "An expression names one input or output.",
     "dot-navigation": "Outside a condition, the way into a value is a JSON Pointer.",
     "jsonpath-comparison": "A comparison is a condition of type simple; a JSONPath query has none outside its filters.",
     "jsonpath-filter-on-object": "A filter selects among the children of an array or object, not the object itself.",
     "plain-operation-id": "With several source descriptions, an operationId names the one it belongs to.",
+    "source-dot-operation": "An operation of a source is `$sourceDescriptions.SOURCE.OPERATION`.",
+    "operation-path": "An operationPath is `{$sourceDescriptions.SOURCE.url}` and a JSON Pointer.",
     "double-quoted-string": "A string in a condition stands in single quotes.",
     "unquoted-string": "A string in a condition stands in single quotes.",
 }
@@ -42,6 +51,7 @@ DIALECTS = {
 
 # `$self-service` and the like are prose.
 _ROOT = re.compile(r"\$(?:" + "|".join(ROOTS) + r")(?!-?[A-Za-z0-9_])")
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _STEP = re.compile(r"\.([A-Za-z0-9_$-]+)|\[(-?\d{1,18})\]|\[\s*'([^']*)'\s*\]|\[\s*\"([^\"]*)\"\s*\]", re.ASCII)
 
 
@@ -84,6 +94,9 @@ def _whole_or_embedded(text: str, names: Names, findings: list[Finding]) -> Expr
     try:
         return _declared(parse(text), names, findings, text)
     except ExpressionInvalid as refused:
+        repaired = _repaired(text, names, findings)
+        if repaired is not None:
+            return repaired
         try:
             node = parse_prefix(text, 0)
         except ExpressionInvalid:
@@ -94,6 +107,107 @@ def _whole_or_embedded(text: str, names: Names, findings: list[Finding]) -> Expr
         if text[node.end :][:1] in (" ", "/", "-", ":", ",", ";", "&", "?", "=", "@", "$"):
             return _embedded(text, names, findings)
         raise
+
+
+def _repaired(text: str, names: Names, findings: list[Finding]) -> Expression | None:
+    """Read a whole text by one of the dialects that write an expression a little differently."""
+    for repair in (_literal_name, _whole_map, _headers_plural, _pointer_without_slash, _step_output):
+        found = repair(text, names)
+        if found is None:
+            continue
+        node, rule, correct = found
+        findings.append(Finding(rule, DIALECTS[rule].rstrip("."), 0, len(text), correct))
+        return replace(node, start=0, end=len(text))
+    return None
+
+
+_Repair = tuple[Expression, str, str]
+
+
+def _literal_name(text: str, names: Names) -> _Repair | None:
+    """`$inputs.page[size]`, `$steps.s.outputs.my result`: a declared name as it stands, then the way into it."""
+    for prefix, declared, make in _declared_places(text, names):
+        rest = text[len(prefix) :]
+        fitting = [name for name in declared if rest.startswith(name) and not _NAME.fullmatch(name)]
+        if not fitting:
+            continue
+        name = max(fitting, key=len)
+        node = make(name)
+        after = rest[len(name) :]
+        correct = f"rename `{name}`, for example to `{re.sub(r'[^A-Za-z0-9._-]+', '_', name).strip('_')}`"
+        if not after:
+            return node, "literal-name", correct
+        if after.startswith("#/"):
+            return replace(node, pointer=pointer.parse(after[1:])), "literal-name", correct
+        steps = read_steps(after)
+        if steps:
+            return Navigation(node, steps), "literal-name", correct
+    return None
+
+
+def _declared_places(
+    text: str, names: Names
+) -> list[tuple[str, frozenset[str], Callable[[str], InputReference | StepReference]]]:
+    if text.startswith("$inputs."):
+        return [("$inputs.", names.inputs or frozenset(), InputReference)]
+    found: list[tuple[str, frozenset[str], Callable[[str], InputReference | StepReference]]] = []
+    for step_id, outputs in names.steps.items():
+        prefix = f"$steps.{step_id}.outputs."
+        if text.startswith(prefix):
+            found.append((prefix, outputs, partial(StepReference, step_id)))
+    return found
+
+
+def _whole_map(text: str, names: Names) -> _Repair | None:
+    """`$inputs`, `$steps.s.outputs`: all of them, as an object."""
+    correct = "name the inputs or outputs that are needed, one by one"
+    if text == "$inputs":
+        return WholeMap(), "whole-map", correct
+    step_id = text.removeprefix("$steps.").removesuffix(".outputs")
+    if text == f"$steps.{step_id}.outputs" and step_id in names.steps:
+        return WholeMap(step_id), "whole-map", correct
+    return None
+
+
+def _headers_plural(text: str, _names: Names) -> _Repair | None:
+    """`$response.headers.X`."""
+    return _respelt(text, ".headers.", ".header.", "headers-plural")
+
+
+def _pointer_without_slash(text: str, _names: Names) -> _Repair | None:
+    """`$response.body#x`."""
+    return None if "#/" in text else _respelt(text, "#", "#/", "pointer-without-slash")
+
+
+def _step_output(text: str, names: Names) -> _Repair | None:
+    """`$steps.s.y` for the declared output `y` of step `s`, and the way into it."""
+    step_id, _, rest = text.removeprefix("$steps.").partition(".")
+    declared = names.steps.get(step_id)
+    if not text.startswith("$steps.") or declared is None or not rest:
+        return None
+    fitting = [name for name in declared if re.match(rf"{re.escape(name)}(?=[.\[#]|$)", rest)]
+    if not fitting:
+        return None
+    correct = f"$steps.{step_id}.outputs.{rest}"
+    inner: list[Finding] = []
+    try:
+        node = read_value(correct, names, inner)
+    except ExpressionInvalid:
+        return None
+    if isinstance(node, str | Template):
+        return None
+    shown = inner[0].correct if inner else f"write `{correct}`"
+    return node, "step-output-without-outputs", shown
+
+
+def _respelt(text: str, written: str, meant: str, rule: str) -> _Repair | None:
+    if written not in text:
+        return None
+    correct = text.replace(written, meant, 1)
+    try:
+        return parse(correct), rule, f"write `{correct}`"
+    except ExpressionInvalid:
+        return None
 
 
 def _embedded(text: str, names: Names, findings: list[Finding]) -> Template | str:
@@ -211,10 +325,10 @@ def read_steps(text: str) -> tuple[str | int, ...] | None:
     return tuple(steps)
 
 
-def read_operand(text: str, names: Names) -> Expression:
+def read_operand(text: str, names: Names, findings: list[Finding] | None = None) -> Expression:
     """Read an operand of a condition: a runtime expression and, by the operators `.` and `[]`, the way into its value.
 
-    Offsets of the node are those in `text`.
+    Offsets of the node and of what is found are those in `text`.
 
     Raises:
         ExpressionInvalid: it is no expression.
@@ -222,6 +336,9 @@ def read_operand(text: str, names: Names) -> Expression:
     try:
         return _declared(parse(text), names, None, text)
     except ExpressionInvalid as refused:
+        repaired = _repaired(text, names, [] if findings is None else findings)
+        if repaired is not None:
+            return repaired
         try:
             node = parse_prefix(text, 0)
         except ExpressionInvalid:

@@ -22,6 +22,7 @@ from treadle.expressions.syntax import (
     StepReference,
     Template,
     Url,
+    WholeMap,
     WorkflowReference,
     dump,
 )
@@ -165,6 +166,13 @@ def _step(node: StepReference, context: Context) -> Any:
     return _named(node, outputs, node.name, node.pointer, f"output of step `{node.step_id}` named")
 
 
+def _whole_map(node: WholeMap, context: Context) -> Any:
+    if node.step_id is None:
+        return dict(context.inputs)
+    outputs = context.steps.get(node.step_id)
+    return Missing(f"`{dump(node)}`: step `{node.step_id}` has not run") if outputs is None else dict(outputs)
+
+
 def _workflow(node: WorkflowReference, context: Context) -> Any:
     fields = context.workflows.get(node.workflow_id)
     if fields is None:
@@ -257,6 +265,7 @@ _EVALUATE: dict[type, Any] = {
     Navigation: _navigation,
     ContextValue: lambda _node, context: context.value,
     OutputReference: _output,
+    WholeMap: _whole_map,
     WorkflowReference: _workflow,
     SourceReference: _source,
     ComponentReference: _component,

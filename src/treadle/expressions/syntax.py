@@ -115,6 +115,14 @@ class ComponentReference(Struct, frozen=True, tag=True):
     end: int = 0
 
 
+class WholeMap(Struct, frozen=True, tag=True):
+    """`$inputs` or `$steps.STEP.outputs` with no name after it: all of them as an object. No grammar has it."""
+
+    step_id: str | None = None
+    start: int = 0
+    end: int = 0
+
+
 class Navigation(Struct, frozen=True, tag=True):
     """A value and the way into it by names and indexes: the operators `.` and `[]` of conditions."""
 
@@ -133,7 +141,7 @@ class ContextValue(Struct, frozen=True, tag=True):
 
 Reference: TypeAlias = (
     Url | Method | StatusCode | SelfUri | MessagePart | InputReference | OutputReference | StepReference
-    | WorkflowReference | SourceReference | ComponentReference | ContextValue
+    | WorkflowReference | SourceReference | ComponentReference | ContextValue | WholeMap
 )  # fmt: skip
 Expression: TypeAlias = Reference | Navigation
 
@@ -365,6 +373,8 @@ def dump(node: Expression) -> str:
             return "$"
         case MessagePart(message, part, name, tokens):
             return f"${message}.{part}" + (f".{name}" if part in ("header", "query", "path") else _fragment(tokens))
+        case WholeMap(step_id):
+            return "$inputs" if step_id is None else f"$steps.{step_id}.outputs"
         case InputReference(name, tokens):
             return f"$inputs.{name}{_fragment(tokens)}"
         case OutputReference(name, tokens):

@@ -83,6 +83,10 @@ class Description:
             return f"did you mean '{near[0]}'?"
         return f"it has {', '.join(sorted(known)[:8])}" if known else "its operations have no operationId"
 
+    def at_path(self, path: str) -> list[Located]:
+        """Give the operations of a path, as it stands in the description."""
+        return [located for located in self.version.locate(self) if located.path == path]
+
     def at_pointer(self, fragment: str) -> Operation:
         """Read the operation that a pointer such as `/paths/~1x/get` names.
 
