@@ -12,7 +12,6 @@ from treadle.pointer import parse as parse_pointer
 from treadle.sources.openapi import Description
 from treadle.sources.operation import Operation
 
-
 _PATH_HINT = "write `{$sourceDescriptions.NAME.url}#/paths/~1the~1path/get`"
 
 

@@ -236,11 +236,11 @@ class _Parser:
             return Operand(Navigation(ContextValue(begin, begin + 1), steps, begin, end))
         found: list[Finding] = []
         try:
-            operand = Operand(read_operand(text, self.names, found))
-            self.findings += [f._replace(start=begin + f.start, end=begin + f.end) for f in found]
-            return operand
+            operand = read_operand(text, self.names, found)
         except ExpressionInvalid as error:
             raise ExpressionInvalid(error.message, begin + error.start, end, hint=error.hint) from None
+        self.findings += [f._replace(start=begin + f.start, end=begin + f.end) for f in found]
+        return Operand(operand)
 
     def _operand_end(self, at: int) -> int:
         depth = 0
