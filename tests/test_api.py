@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -222,7 +223,7 @@ def test_an_option_that_is_not_there():
     [
         ({"server": "dss.example.com"}, "the server 'dss.example.com' is no http"),
         ({"server": {"dss": "ftp://x"}}, "the server 'ftp://x' is no http"),
-        ({"timeout": -1}, "timeout is -1, but must be a number of seconds that is not negative"),
+        ({"timeout": -1}, "timeout is -1.0, but must be a number of seconds that is not negative"),
         ({"timeout": 0}, "a timeout of 0 seconds leaves no time for anything"),
         ({"request_timeout": 0}, "a timeout of 0 seconds leaves no time for anything"),
         ({"poll_interval": float("nan")}, "poll_interval is nan"),
@@ -306,3 +307,68 @@ def test_inputs_that_no_one_declared_are_warned_of(simulator):
     assert [warning["message"] for warning in warnings] == [
         f"workflow '{WORKFLOW}' has no input 'scenarioID'; did you mean 'scenarioId'?"
     ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"insecure": "no"}, "option 'insecure': expected `bool`, got `str`"),
+        ({"strict": "no"}, "option 'strict': expected `bool`, got `str`"),
+        ({"max_steps": 1.5}, "option 'max_steps': expected `int`, got `float`"),
+        ({"timeout": "5"}, "option 'timeout': expected `float | null`, got `str`"),
+        ({"server": 5}, "option 'server': expected `str | object | null`, got `int`"),
+        ({"source": "x"}, "option 'source': expected `object | null`, got `str`"),
+        ({"server": "http://h/?x=1"}, "the server 'http://h/?x=1' is no http(s) URL"),
+        ({"server": "http://h/a b"}, "the server 'http://h/a b' is no http(s) URL"),
+    ],
+)
+def test_options_of_the_wrong_type_are_refused_by_name(options, message):
+    with pytest.raises(treadle.RunRefused) as refused:
+        treadle.check("dataiku", **options)
+    assert refused.value.message == message
+
+
+def test_a_document_may_be_given_as_a_path():
+    path = Path(treadle.__file__).parent / "vendors/dataiku/workflows/scenarios.arazzo.yaml"
+    assert treadle.check(path) == []
+    assert treadle.load(path).workflow_ids == ["run-scenario-and-poll"]
+
+
+@pytest.mark.parametrize("document", [None, {}, 5])
+def test_what_is_no_document_is_refused(document):
+    with pytest.raises(treadle.RunRefused, match="is no document"):
+        treadle.run(document)
+
+
+@pytest.mark.parametrize("inputs", [["a"], "a", {1: "a"}])
+def test_what_are_no_inputs_is_refused(inputs):
+    with pytest.raises(treadle.RunRefused, match="no mapping of names"):
+        treadle.run("dataiku", None, inputs, server="http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("ftp://h/etc/passwd", "documents are not loaded from ftp://h/etc/passwd"),
+        ("file://elsewhere/etc/passwd", "documents are not loaded from file://elsewhere/etc/passwd"),
+    ],
+)
+def test_urls_that_are_not_loaded(source, message):
+    with pytest.raises(treadle.DocumentInvalid) as refused:
+        treadle.load(source)
+    assert refused.value.message == message
+
+
+def test_a_runner_that_is_closed_or_of_another_loop_is_refused():
+    inputs = {"apiKey": "demo-key", "projectKey": "DEMO", "scenarioId": "NIGHTLY"}
+    runner = treadle.Runner(server="http://127.0.0.1:1", transport_retries=0)
+
+    async def first() -> None:
+        async with runner:
+            assert (await runner.run("dataiku", None, inputs)).status == "failed"
+        with pytest.raises(treadle.RunRefused, match="this Runner is closed"):
+            await runner.run("dataiku", None, inputs)
+
+    asyncio.run(first())
+    with pytest.raises(treadle.RunRefused, match="belongs to the event loop"):
+        asyncio.run(runner.run("dataiku", None, inputs))

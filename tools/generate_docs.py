@@ -50,7 +50,7 @@ def records_page() -> str:
         "Effects": (effects.SendHttp, effects.Sleep),
         "Results": (effects.HttpResponse, effects.HttpFailed, effects.Slept),
         "Records": (
-            journal.RunBegan, journal.StepBegan, journal.Delivered, journal.StepEnded, journal.Waiting, journal.Warned,
+            journal.RunBegan, journal.StepBegan, journal.Delivered, journal.StepEnded, journal.Waiting, journal.Warned, journal.Repeated,
             journal.Stopped, journal.RunEnded,
         ),
     }  # fmt: skip

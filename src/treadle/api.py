@@ -7,11 +7,14 @@ import asyncio
 import random
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
 
+import msgspec
+
 from treadle.diagnostics import Diagnostic, Severity
-from treadle.drivers.documents import Library, LoadedDocument
+from treadle.drivers.documents import Library, LoadedDocument, Text
 from treadle.drivers.http import Http
 from treadle.drivers.run import Clock, SystemClock, drive, interrupted
 from treadle.drivers.settings import Options, check_servers
@@ -145,6 +148,8 @@ class Runner:
         self._limits = self.options.limits()
         self._transport = Transport(self.options.connection(), f"treadle/{__version__}")
         self._library = Library(BUNDLES, self._fetch)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
         self._programs: WeakKeyDictionary[LoadedDocument, dict[str, tuple[Program, list[Diagnostic]]]]
         self._programs = WeakKeyDictionary()
 
@@ -155,16 +160,25 @@ class Runner:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; the Runner cannot be used after that."""
+        self._closed = True
         await self._transport.close()
 
-    async def load(self, source: str) -> LoadedDocument:
+    async def load(self, source: str | Path) -> LoadedDocument:
         """Load a document from a path, an http(s) URL or a bundled name.
 
         Raises:
             DocumentInvalid: it is not there or not valid; `diagnostics` says why.
         """
-        return await self._library.load(source)
+        return await self._library.load(str(source))
+
+    async def loaded(self, document: LoadedDocument | str | Path) -> LoadedDocument:
+        """Give a document that may have to be loaded first; raises like `load`, and RunRefused for anything else."""
+        if isinstance(document, LoadedDocument):
+            return document
+        if isinstance(document, str | Path):
+            return await self.load(document)
+        raise RunRefused(f"a {type(document).__name__} is no document", hint="give a path, a URL, or what load() gave")
 
     async def check(self, document: LoadedDocument, workflow_id: str) -> tuple[Program | None, list[Diagnostic]]:
         """Compile a workflow; the program is None where a diagnostic is an error.
@@ -187,7 +201,7 @@ class Runner:
 
     async def prepare(
         self,
-        document: LoadedDocument | str,
+        document: LoadedDocument | str | Path,
         workflow_id: str | None = None,
         inputs: Mapping[str, Any] | None = None,
         *,
@@ -200,17 +214,20 @@ class Runner:
             InputsInvalid: the inputs do not fit.
             RunRefused: there is no such workflow, or it has to be named.
         """
-        loaded = await self.load(document) if isinstance(document, str) else document
+        loaded = await self.loaded(document)
         chosen = workflow_id or _only_workflow(loaded)
         program, diagnostics = await self.check(loaded, chosen)
         if program is None:
             raise DocumentInvalid(f"workflow '{chosen}' of {loaded.name} cannot be run", diagnostics)
         check_servers(program)
-        return Prepared(program, inputs or {}, diagnostics, secret_names)
+        given: Any = {} if inputs is None else inputs  # not everybody has a type checker
+        if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+            raise RunRefused("the inputs are no mapping of names to values", hint="for example {'projectKey': 'DEMO'}")
+        return Prepared(program, given, diagnostics, secret_names)
 
     async def run(
         self,
-        document: LoadedDocument | str,
+        document: LoadedDocument | str | Path,
         workflow_id: str | None = None,
         inputs: Mapping[str, Any] | None = None,
         *,
@@ -223,6 +240,7 @@ class Runner:
         self, prepared: Prepared, *, observe: Observe | None = None, interruption: Interruption | None = None
     ) -> Outcome:
         """Run what was prepared; an interruption ends it with status `cancelled`."""
+        self._check_usable()
         run = Run(prepared.program, prepared.inputs, self._limits)
         history = History()
 
@@ -232,7 +250,11 @@ class Runner:
                 if observe is not None:
                     observe(record)
 
-        http = Http(self._transport, self._clock)
+        def notice(record: Record) -> None:
+            if observe is not None:
+                observe(record)
+
+        http = Http(self._transport, self._clock, notice)
         if interruption is not None:
             interruption.attach()
         try:
@@ -245,7 +267,15 @@ class Runner:
             await append(run.stop("cancelled", interrupted(run, interruption.reason), self._clock.now()))
         return Outcome(run, history, prepared.diagnostics, prepared.secrets)
 
-    async def _fetch(self, url: str) -> str:
+    def _check_usable(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop not in (None, loop):
+            raise RunRefused("a Runner belongs to the event loop that it was first used on", hint="make one for each")
+        if self._closed:
+            raise RunRefused("this Runner is closed", hint="make a new one, and run inside its `async with`")
+        self._loop = loop
+
+    async def _fetch(self, url: str) -> Text:
         # As any request of a run: redirects are followed, and a server that is busy is asked again.
         http = Http(self._transport, self._clock)
         answer = await http.send(SendHttp("", "", HttpRequest("GET", url)))
@@ -253,19 +283,19 @@ class Runner:
             raise RunRefused(f"{url} cannot be loaded: {answer.message}", hint=answer.hint)
         if answer.status != 200:
             raise RunRefused(f"{url} cannot be loaded: the server answered {answer.status}", hint="check the URL")
-        return answer.body.decode("utf-8", errors="replace")
+        return Text(answer.body.decode("utf-8-sig", errors="replace"), http.last_url)
 
 
-def load(source: str) -> LoadedDocument:
+def load(source: str | Path) -> LoadedDocument:
     """Load an Arazzo document from a path, an http(s) URL, or a bundled name such as `dataiku`.
 
     Raises:
         DocumentInvalid: it is not there or not valid; `diagnostics` says why, each with its place.
     """
-    return _blocking(_with_runner(lambda runner: runner.load(str(source)), Options()))
+    return _blocking(_with_runner(lambda runner: runner.load(source), Options()))
 
 
-def check(source: str | LoadedDocument, /, **options: Any) -> list[Diagnostic]:
+def check(source: str | Path | LoadedDocument, /, **options: Any) -> list[Diagnostic]:
     """Load a document, compile all its workflows, and give every diagnostic, most of them with a place and a hint.
 
     Takes the options of `Options` as keywords (`strict`, `server`, `source`). Sends nothing to the described APIs.
@@ -273,7 +303,7 @@ def check(source: str | LoadedDocument, /, **options: Any) -> list[Diagnostic]:
 
     async def checked(runner: Runner) -> list[Diagnostic]:
         try:
-            document = await runner.load(source) if isinstance(source, str) else source
+            document = await runner.loaded(source)
         except DocumentInvalid as error:
             return error.diagnostics
         found: list[Diagnostic] = []
@@ -286,7 +316,7 @@ def check(source: str | LoadedDocument, /, **options: Any) -> list[Diagnostic]:
 
 
 async def run_async(
-    document: LoadedDocument | str,
+    document: LoadedDocument | str | Path,
     workflow_id: str | None = None,
     inputs: Mapping[str, Any] | None = None,
     *,
@@ -313,7 +343,7 @@ async def run_async(
 
 
 def run(
-    document: LoadedDocument | str,
+    document: LoadedDocument | str | Path,
     workflow_id: str | None = None,
     inputs: Mapping[str, Any] | None = None,
     *,
@@ -334,7 +364,12 @@ def _options(given: Mapping[str, Any]) -> Options:
     for name in given:
         if name not in known:
             raise TypeError(f"there is no option '{name}'; there are {', '.join(known)}")
-    return Options(**given)
+    try:
+        return msgspec.convert(dict(given), Options)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$.")
+        name = place.rstrip("`") or "options"
+        raise RunRefused(f"option '{name}': {message[0].lower()}{message[1:]}") from error
 
 
 def _only_workflow(loaded: LoadedDocument) -> str:
@@ -352,16 +387,29 @@ def _blocking(work: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run(work)
     result: list[_T] = []
     error: list[BaseException] = []
+    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = []
+
+    async def supervised() -> _T:
+        started.append((asyncio.get_running_loop(), asyncio.current_task()))
+        return await work
 
     def target() -> None:
         try:
-            result.append(asyncio.run(work))
+            result.append(asyncio.run(supervised()))
         except BaseException as raised:  # noqa: BLE001 - handed on to the caller's thread, whatever it is
             error.append(raised)
 
     thread = threading.Thread(target=target, name="treadle-run")
     thread.start()
-    thread.join()
+    try:
+        thread.join()
+    except BaseException:
+        # Ctrl-C reaches this thread only; the run in the other one ends with it.
+        for loop, task in started:
+            if task is not None:
+                loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
     if error:
         raise error[0]
     return result[0]

@@ -10,8 +10,11 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from scripted import play, program
 
 from loader import cases
+from treadle.engine.interpreter import Run
+from treadle.engine.journal import StepEnded
 from treadle.engine.secrets import MASK, SHORTEST, Secrets
 from treadle.sources.operation import Operation, ParameterSpec
 from treadle.sources.request import Argument, build_request, encode_body
@@ -72,3 +75,39 @@ def test_a_secret_is_found_in_base64_at_every_offset(secret, before, after):
 @given(st.text(), SECRET)
 def test_no_text_shows_a_secret(text, secret):
     assert secret not in Secrets([secret]).text(text + secret + text)
+
+
+# A message that is cut must not show the part of a secret that the cut leaves: nobody would find that part again.
+CUT = {
+    "stepId": "one",
+    "operationId": "a",
+    "successCriteria": [
+        {"condition": "$statusCode == 200"},
+        {"condition": "$response.body#/message == 'x'"},
+        {"condition": "never", "context": "$response.body#/message", "type": "regex"},
+        {"condition": "never", "context": "$response.body", "type": "regex"},
+        {"condition": "$.{$response.body#/message}", "context": "$response.body", "type": "jsonpath"},
+    ],
+}
+DECLARED = {"type": "object", "properties": {"apiKey": {}, "plain": {}}}
+LOUD = st.text('ABCDEFGHKLMNQRWXYZ0123456789/"\\%&+ ', min_size=5, max_size=60).filter(lambda text: len(set(text)) > 3)
+
+
+@given(LOUD, st.integers(0, 330), st.integers(0, 60), st.booleans())
+@example("K3Y-OF-ABCDEFGHIJKLMNOPQRSTUVWXYZ", 290, 0, True)
+@example("K3Y-OF-ABCDEFGHIJKLMNOPQRSTUVWXYZ", 110, 0, False)
+def test_no_part_of_a_secret_is_left_by_a_cut(secret, before, after, declared):
+    compiled = program({"steps": [CUT], "workflow": {"inputs": DECLARED}})
+    # A name that the program does not know for a secret is one where whoever runs it says so.
+    name = "apiKey" if declared else "plain"
+    run = Run(compiled, {name: secret}, secrets=None if declared else Secrets([secret]))
+    said = "_" * before + secret + "_" * after
+    (*_, ended) = (
+        record
+        for record in play(run, [{"status": 400, "json": {"message": said}}]).records
+        if isinstance(record, StepEnded)
+    )
+    texts = Secrets([secret]).value([ended.error.message, ended.error.hint, *(found.why for found in ended.criteria)])
+    parts = {secret[at : at + 5] for at in range(len(secret) - 4)}
+    assert not [(part, text) for text in texts for part in parts if part in text]
+    assert all(MASK in text for text in texts[1:2]) or before > 298

@@ -38,7 +38,7 @@ def documents() -> LoadedDocument:
     assert_type(check(document), list[Diagnostic])
     assert_type(check("dataiku", strict=True), list[Diagnostic])
     load(7)  # type: ignore[arg-type]
-    load(Path("x.yaml"))  # type: ignore[arg-type]
+    assert_type(load(Path("x.yaml")), LoadedDocument)
     check()  # type: ignore[call-arg]
     return document
 

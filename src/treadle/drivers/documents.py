@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from treadle.diagnostics import Diagnostic, Severity
@@ -22,7 +22,15 @@ MAX_ROUNDS = 100
 LARGE_TEXT = 1_000_000
 """From how many characters on a text is large."""
 
-Fetch = Callable[[str], Awaitable[str]]
+
+class Text(NamedTuple):
+    """A text and the URI it was found at, which is another than asked for after a redirect."""
+
+    text: str
+    uri: str
+
+
+Fetch = Callable[[str], Awaitable[Text]]
 """Brings the text at an http(s) URL; raises TreadleError."""
 
 
@@ -77,9 +85,9 @@ class Library:
             DocumentInvalid: it is not there, cannot be read, or is no valid Arazzo document.
         """
         path = self._bundled(source, "document")
-        uri = source_uri(str(path) if path else source)
         try:
-            text = await self._text(uri)
+            uri = source_uri(str(path) if path else source)
+            text, uri = await self._text(uri)
         except TreadleError as error:
             found = Diagnostic("not-found", Severity.ERROR, error.message, None, self._known(error.hint))
             raise DocumentInvalid(error.message, [found], hint=found.hint) from error
@@ -147,7 +155,7 @@ class Library:
         """Load documents that descriptions refer to into the registry, or say why that is not possible."""
         for uri in uris:
             try:
-                registry.documents[uri] = read(await self._text(uri), uri).value
+                registry.documents[uri] = read((await self._text(uri)).text, uri).value
             except DocumentInvalid as error:
                 return error.diagnostics[0]
             except TreadleError as error:
@@ -166,13 +174,14 @@ class Library:
     ) -> Source:
         if source.type in ("arazzo", "asyncapi"):
             return Source(None)
-        if override is None:
-            uri = urldefrag(urljoin(loaded.base, source.url)).url
-        else:
-            path = self._bundled(override, "description")
-            uri = source_uri(str(path) if path else override)
+        path = self._bundled(override, "description") if override is not None else None
         try:
-            text = await self._text(uri)
+            if override is None:
+                uri = source_uri(urldefrag(urljoin(loaded.base, source.url)).url)
+                _refuse_files_from_afar(loaded, uri)
+            else:
+                uri = source_uri(str(path) if path else override)
+            text, uri = await self._text(uri)
             registry.documents[uri] = value = read_quickly(text, override or source.url).value
             return Source(Description(source.name, uri, value, registry))
         except DocumentInvalid as error:
@@ -189,11 +198,11 @@ class Library:
         for bundle, offer in self._bundles.items():
             described = read(offer.description.read_text("utf-8"), bundle).value
             known = Description(bundle, offer.description.as_uri(), described, Registry()).operations()
-            if wanted - {None} <= known.keys():
+            if wanted - {None} and wanted - {None} <= known.keys():
                 return f"say where it is: --source {name}=FILE-OR-URL; the bundled one fits: --source {name}={bundle}"
         return f"say where it is: --source {name}=FILE-OR-URL"
 
-    async def _text(self, uri: str) -> str:
+    async def _text(self, uri: str) -> Text:
         if uri.startswith(("http://", "https://")):
             return await self._fetch(uri)
         path = Path(unquote(urlsplit(uri).path))
@@ -209,7 +218,7 @@ class Library:
         except OSError as error:
             raise RunRefused(f"{path} cannot be read: {error.strerror}", hint="look at its permissions") from error
         try:
-            return content.decode("utf-8-sig")
+            return Text(content.decode("utf-8-sig"), uri)
         except UnicodeDecodeError as error:
             raise RunRefused(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from error
 
@@ -226,7 +235,22 @@ def read_quickly(text: str, name: str) -> Reading:
 
 
 def source_uri(source: str) -> str:
-    """Give the URI of a source as users name it: an http(s) or file URL as it is, a path as a file URL."""
-    if source.startswith(("http://", "https://", "file://")):
-        return source
-    return Path(source).absolute().as_uri()
+    """Give the URI of a source as users name it: an http(s) or file URL as it is, a path as a file URL.
+
+    Raises:
+        RunRefused: it is a URL of another kind, or of a file on another machine.
+    """
+    scheme, joint, rest = source.partition("://")
+    if not joint or "/" in scheme:
+        return Path(source).absolute().as_uri()
+    if scheme.lower() in ("http", "https"):
+        return f"{scheme.lower()}://{rest}"
+    if scheme.lower() == "file" and rest.startswith(("/", "localhost/")):
+        return f"file://{rest.removeprefix('localhost')}"
+    raise RunRefused(f"documents are not loaded from {source}", hint="give a path, or an http, https or file URL")
+
+
+def _refuse_files_from_afar(loaded: LoadedDocument, uri: str) -> None:
+    if uri.startswith("file:") and not loaded.base.startswith("file:"):
+        hint = "name it yourself with --source, if you mean it"
+        raise RunRefused("a document from the network must not name files of this machine", hint=hint)

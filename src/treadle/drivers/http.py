@@ -1,12 +1,14 @@
 """Performs the requests of one run over a Transport: redirects, cookies, repeats of safe requests."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from treadle.drivers.run import Clock
 from treadle.drivers.transport import Transport
 from treadle.engine.effects import HttpFailed, HttpResponse, SendHttp
+from treadle.engine.journal import Repeated
 from treadle.engine.pace import retry_after_seconds
 from treadle.sources.request import HttpRequest
 
@@ -19,30 +21,38 @@ FIRST_BACKOFF = 0.5
 _PLAIN_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-agent"})
 
 
+Notice = Callable[[Repeated], None]
+"""Is told of each repeat before its pause."""
+
+
 class Http:
     """Performs the requests of one run: keeps its cookies, follows redirects, repeats safe requests."""
 
-    __slots__ = ("_clock", "_connection", "_jars", "_transport")
+    __slots__ = ("_clock", "_connection", "_jars", "_notice", "_transport", "last_url")
 
-    def __init__(self, transport: Transport, clock: Clock) -> None:
+    def __init__(self, transport: Transport, clock: Clock, notice: Notice | None = None) -> None:
         self._transport = transport
         self._connection = transport.connection
         self._clock = clock
+        self._notice = notice
         self._jars: dict[str, Any] = {}
+        self.last_url = ""
 
     async def send(self, effect: SendHttp) -> HttpResponse | HttpFailed:
         """Send a request; a safe one is repeated after a transient failure, within the step's own limit."""
         due = None if effect.timeout is None else self._clock.now() + effect.timeout
         attempt = 0
         while True:
-            left = None if due is None else due - self._clock.now()
-            result = await self._follow(effect.request, left)
+            result = await self._follow(effect.request, due)
             attempt += 1
             if not _transient(result) or not effect.safe or attempt > self._connection.transport_retries:
                 return result
             pause = self._pause(result, attempt)
-            if left is not None and pause >= left:
+            if due is not None and self._clock.now() + pause >= due:
                 return result
+            if self._notice is not None:
+                why = f"status {result.status}" if isinstance(result, HttpResponse) else result.message
+                self._notice(Repeated(self._clock.now(), effect.step_id, attempt, pause, why))
             await self._clock.sleep(pause)
 
     def _pause(self, result: HttpResponse | HttpFailed, attempt: int) -> float:
@@ -55,13 +65,22 @@ class Http:
         spread = 1 + 0.2 * (random.random() - 0.5)  # noqa: S311 - spreads load, guards nothing
         return float(FIRST_BACKOFF * 2 ** (attempt - 1) * spread)
 
-    async def _follow(self, request: HttpRequest, left: float | None) -> HttpResponse | HttpFailed:
-        timeout = self._connection.request_timeout if left is None else min(left, self._connection.request_timeout)
-        for _ in range(MAX_REDIRECTS + 1):
+    async def _follow(self, request: HttpRequest, due: float | None) -> HttpResponse | HttpFailed:
+        """Send a request and follow its redirects; `due` is when the step's own time is over."""
+        timeout = self._connection.request_timeout
+        for hop in range(MAX_REDIRECTS + 1):
             sent = self._with_cookies(request) if self._jars else request
-            result = await self._transport.exchange(sent, max(0.001, timeout))
+            if hop == 1 and due is None:
+                due = self._clock.now() + timeout  # all further hops together get the time of one request
+            if due is not None:
+                timeout = min(timeout, due - self._clock.now())
+            if timeout <= 0:
+                hint = "the step's own timeout, or what was left of it"
+                return HttpFailed("timeout", f"no time was left for redirect {hop}", hint, sent=hop > 0)
+            result = await self._transport.exchange(sent, timeout)
             if isinstance(result, HttpFailed):
                 return result
+            self.last_url = request.url
             self._keep_cookies(request.url, result)
             if result.status not in REDIRECTS or request.method not in ("GET", "HEAD"):
                 return result

@@ -87,13 +87,19 @@ def host_of(url: str) -> str | None:
     return parts.hostname if parts.scheme in ("http", "https") else None
 
 
+def is_base(url: str) -> bool:
+    """Say whether requests can be sent below a URL: it has a host, and neither query, fragment nor odd characters."""
+    plain = url.isascii() and url.isprintable() and not set(url) & set(' "<>\\^`{|}')
+    return plain and host_of(url) is not None and not {"?", "#"} & set(url)
+
+
 def check_server(url: str) -> None:
     """Make sure that a base URL can be used.
 
     Raises:
         RunRefused: it is no http(s) URL, or it holds a password, which would be shown wherever the URL is.
     """
-    if not host_of(url):
+    if not is_base(url):
         raise RunRefused(f"the server '{url}' is no http(s) URL", hint="write it as https://HOST/BASE/PATH")
     if "@" in urlsplit(url).netloc:
         shown = url.replace(f"{urlsplit(url).netloc.rpartition('@')[0]}@", "***@")
@@ -111,7 +117,7 @@ def check_servers(program: Program) -> None:
         server, source = step.call.server, step.call.operation.source
         host = host_of(server)
         hint = "name yours: --server https://HOST/BASE/PATH"
-        if not host:
+        if not host or not is_base(server):
             raise RunRefused(f"the server of source '{source}' is '{server}', which is no URL to send to", hint=hint)
         named = server != step.call.operation.server  # who names a server means it
         if not named and f".{host}".endswith(_PLACEHOLDERS):

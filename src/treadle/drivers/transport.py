@@ -109,7 +109,9 @@ class Transport:
             return HttpResponse(response.status, tuple(response.headers.items()), body)
         except TimeoutError as error:
             sent = not isinstance(error, aiohttp.ConnectionTimeoutError)
-            return HttpFailed("timeout", f"no answer within {timeout:g} s", "see --request-timeout", sent=sent)
+            own = timeout < self.connection.request_timeout
+            hint = "the step's own timeout, or what was left of it" if own else "see --request-timeout"
+            return HttpFailed("timeout", f"no answer within {timeout:.3g} s", hint, sent=sent)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return failed(error)
         finally:
@@ -234,7 +236,7 @@ def tls_context(connection: Connection) -> ssl.SSLContext:
     return context
 
 
-def failed(error: Exception) -> HttpFailed:
+def failed(error: Exception) -> HttpFailed:  # noqa: C901 - a table, one row for each kind of error
     """Say in our words what the client library found."""
     import aiohttp  # noqa: PLC0415 - see above
 
@@ -260,7 +262,11 @@ def failed(error: Exception) -> HttpFailed:
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | ConnectionError():
             return HttpFailed("reset", "the connection was closed before the answer came", sent=True)
         case aiohttp.ClientPayloadError():
-            return HttpFailed("reset", "the answer broke off before its end", sent=True)
+            what = "is not in the coding it says" if "Encoding" in str(error) else "broke off before its end"
+            return HttpFailed("reset", f"the answer {what}", sent=True)
+        case aiohttp.ClientHttpProxyError():
+            message = f"the proxy refused to connect: {error.status} {error.message}"
+            return HttpFailed("proxy", message, "check --proxy and the environment's proxy variables")
         case aiohttp.ClientResponseError():
             message = f"the answer is no HTTP that can be read: {error.message.splitlines()[0].rstrip(':')}"
             return HttpFailed("protocol", message, "is this an HTTP server?", sent=True)

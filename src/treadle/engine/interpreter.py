@@ -16,6 +16,7 @@ from treadle.engine.journal import Failure, Record
 from treadle.engine.messages import Request, Response
 from treadle.engine.pace import Pace, retry_after_seconds
 from treadle.engine.program import Action, Body, Call, Poll, Program, Step
+from treadle.engine.secrets import Secrets
 from treadle.engine.transitions import TRANSITIONS, StepStatus, Then
 from treadle.expressions.criteria import Test, Verdict, check
 from treadle.expressions.evaluate import Context, Missing
@@ -57,27 +58,35 @@ class Run:
         inputs: the inputs, validated and with defaults.
         limits: what bounds it.
         journal: the records of the run so far; with it the run continues where they end.
+        secrets: the values that no message may show; without it, those of the inputs that the program calls secret.
 
     Raises:
         NotPending: the journal does not fit the program.
     """
 
     __slots__ = (
-        "_attempt", "_began", "_context", "_due", "_effect", "_inputs", "_outputs", "_pace", "_records", "_retries", "_step",
-        "_steps_taken", "_visits", "_warned", "limits", "outcome", "program",
+        "_attempt", "_began", "_context", "_due", "_effect", "_inputs", "_outputs", "_pace", "_records", "_retries", "_secrets",
+        "_step", "_steps_taken", "_visits", "_warned", "limits", "outcome", "program",
     )  # fmt: skip
 
     def __init__(
-        self, program: Program, inputs: dict[str, Any], limits: Limits | None = None, journal: Iterable[Record] = ()
+        self,
+        program: Program,
+        inputs: dict[str, Any],
+        limits: Limits | None = None,
+        journal: Iterable[Record] = (),
+        *,
+        secrets: Secrets | None = None,
     ) -> None:
         self.program = program
         self.limits = limits or Limits()
         self.outcome: Outcome | None = None
         self._inputs = inputs
+        self._secrets = secrets or Secrets([inputs[name] for name in program.secrets if name in inputs])
         self._outputs: dict[str, dict[str, Any]] = {}
         self._context = Context(
             inputs=inputs, steps=self._outputs, sources=program.sources, self_uri=program.self_uri,
-            workflows={program.workflow_id: {"inputs": inputs}},
+            workflows={program.workflow_id: {"inputs": inputs}}, mask=self._secrets.text,
         )  # fmt: skip
         self._pace = Pace(self.limits.poll_interval, self.limits.poll_max_interval)
         self._visits: dict[int, int] = {}
@@ -278,7 +287,7 @@ class Run:
         why = "; ".join(f"`{c.condition}` does not hold" + (f": {c.why}" if c.why else "") for c in failed)
         message = f"step '{step.step_id}' failed: {request.method} {request.url} answered {response.status}"
         message += f"; {why}" if why else ""
-        said = _said_by_server(self._context.response.body())
+        said = _said_by_server(self._context.response.body(), self._secrets)
         hint = f"the server says: {said}" if said else None
         failure = Failure("criteria", message, step.step_id, hint)
         self._ended(step, StepStatus.FAILED, criteria, response, now, failure)
@@ -437,10 +446,13 @@ def _is_plain_reference(prepared: Payload) -> bool:
     return type(prepared).__name__ in ("InputReference", "StepReference", "Navigation", "MessagePart", "Selection")
 
 
-def _said_by_server(body: Any) -> str | None:
-    """Give the message of an error body as servers write it, at most 300 characters."""
+def _said_by_server(body: Any, secrets: Secrets) -> str | None:
+    """Give the message of an error body as servers write it, at most 300 characters.
+
+    Secrets are masked before it is cut: of one that is cut, the rest would not be found again.
+    """
     if isinstance(body, dict):
         for name in ("detailedMessage", "message", "detail", "title", "error_description", "error"):
             if isinstance(body.get(name), str) and body[name]:
-                return str(body[name])[:300]
+                return secrets.text(body[name])[:300]
     return None

@@ -95,6 +95,16 @@ class Warned(Struct, frozen=True, tag=True):
     message: str
 
 
+class Repeated(Struct, frozen=True, tag=True):
+    """The driver met a passing failure of a safe request and will send it again after `seconds`."""
+
+    at: float
+    step_id: str
+    attempt: int
+    seconds: float
+    why: str
+
+
 class Delivered(Struct, frozen=True, tag=True):
     """The result of an effect, as the driver brought it."""
 
@@ -120,7 +130,7 @@ class RunEnded(Struct, frozen=True, tag=True):
     error: Failure | None = None
 
 
-Record: TypeAlias = RunBegan | StepBegan | StepEnded | Waiting | Warned | Delivered | Stopped | RunEnded
+Record: TypeAlias = RunBegan | StepBegan | StepEnded | Waiting | Warned | Repeated | Delivered | Stopped | RunEnded
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Record)

@@ -344,16 +344,17 @@ def explain(condition: Condition, context: Context) -> str:
         if isinstance(value, Missing):
             found.append(value.why)
         else:
-            shown = kind(value) if isinstance(value, dict | list) else _quoted(value)
-            found.append(f"`{dump(expression)}` is {_shortened(shown)}")
+            shown = kind(value) if isinstance(value, dict | list) else _quoted(value, context)
+            found.append(f"`{dump(expression)}` is {shortened(shown)}")
     return "; ".join(dict.fromkeys(found))
 
 
-def _quoted(value: Any) -> str:
-    return repr(value) if isinstance(value, str) else to_text(value)
+def _quoted(value: Any, context: Context) -> str:
+    return repr(context.mask(value)) if isinstance(value, str) else context.mask(to_text(value))
 
 
-def _shortened(text: str, most: int = 120) -> str:
+def shortened(text: str, most: int = 120) -> str:
+    """Cut a text for a message; secrets in it must have been masked before."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -149,7 +149,7 @@ def check(test: Test, context: Context, *, explained: bool = True) -> Verdict:
         return Verdict(passed=False, why=f"the condition is incomplete: {pattern.why}", evaluated=False)
     try:
         if test.type == "regex":
-            return _check_regex(to_text(pattern), value)
+            return _check_regex(to_text(pattern), value, context)
         return _check_jsonpath(to_text(pattern), value, lenient=test.lenient)
     except ExpressionInvalid as error:
         return Verdict(passed=False, why=error.message, evaluated=False)
@@ -163,12 +163,11 @@ def _check_condition(condition: Any, context: Context, *, explained: bool) -> Ve
     return Verdict(passed=False, why=why, evaluated=judged is not None)
 
 
-def _check_regex(pattern: str, value: Any) -> Verdict:
+def _check_regex(pattern: str, value: Any, context: Context) -> Verdict:
     text = to_text(value)
     if _matcher(pattern)(text):
         return Verdict(passed=True)
-    shown = text if len(text) <= 120 else text[:119] + "…"
-    return Verdict(passed=False, why=f"no match in {shown!r}")
+    return Verdict(passed=False, why=f"no match in {conditions.shortened(context.mask(text))!r}")
 
 
 def _check_jsonpath(text: str, value: Any, *, lenient: bool) -> Verdict:

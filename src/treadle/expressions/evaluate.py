@@ -1,6 +1,6 @@
 """Expression x Context -> value or Missing. A value keeps its type; what is absent says which part was not there."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeGuard
 
 import msgspec
@@ -66,11 +66,19 @@ class Message(Protocol):
         """Give the body: a JSON value when it is JSON, else text."""
 
 
+def _as_it_is(text: str) -> str:
+    return text
+
+
 class Context:
-    """What expressions can see at one moment of a run; parts that do not exist then are None."""
+    """What expressions can see at one moment of a run; parts that do not exist then are None.
+
+    `mask` hides secret values in a text. Whoever quotes a part of a value masks it first: of a secret that is cut, the
+    rest would not be found again.
+    """
 
     __slots__ = (
-        "inputs", "method", "outputs", "request", "response", "self_uri", "sources", "status", "steps", "url", "value",
+        "inputs", "mask", "method", "outputs", "request", "response", "self_uri", "sources", "status", "steps", "url", "value",
         "workflows",
     )  # fmt: skip
 
@@ -82,7 +90,9 @@ class Context:
         workflows: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
         sources: Mapping[str, Mapping[str, Any]] | None = None,
         self_uri: str | None = None,
+        mask: Callable[[str], str] = _as_it_is,
     ) -> None:
+        self.mask = mask
         self.inputs = inputs or {}
         self.steps = steps if steps is not None else {}
         self.workflows = workflows or {}
