@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from treadle.diagnostics import Diagnostic, Severity, Span, code_frame, errors
+from treadle.diagnostics import WIDTH, Diagnostic, Severity, Span, code_frame, errors, printable
 
 TEXT = "first: 1\nsecond: two words\n\tthird: 3\n"
 
@@ -119,3 +119,51 @@ def test_the_gutter_is_as_wide_as_the_number():
     assert code_frame(diagnostic(Span("f.yaml", 100, 4, 100, 5), "x"), text) == (
         "error[some-rule]: it is wrong\n   --> f.yaml:100:4\n    |\n100 | a: b\n    |    ^\n    = hint: x"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain é 漢 \N{NO-BREAK SPACE}", "plain é 漢 \N{NO-BREAK SPACE}"),
+        ("\x1b[2J", r"\x1b[2J"),
+        ("a\nb\tc\r", r"a\nb\tc\r"),
+        ("\x7f\x9b\u202e\u2028\U000e0001\udc80", r"\x7f\x9b\u202e\u2028\U000e0001\udc80"),
+    ],
+)
+def test_only_what_prints_is_shown(text, shown):
+    assert printable(text) == shown
+
+
+def test_nothing_of_a_diagnostic_is_obeyed_by_a_terminal():
+    found = Diagnostic("some-rule", Severity.ERROR, "it\nis", Span("f\x1b.yaml", 1, 5, 1, 7), "do\x1bthis")
+    assert str(found) == "f\\x1b.yaml:1:5: error[some-rule]: it\\nis\n  hint: do\\x1bthis"
+    assert code_frame(found, "a\x1b\tb\x07c\x1bd") == (
+        "error[some-rule]: it\\nis\n --> f\\x1b.yaml:1:5\n  |\n"
+        "1 | a\\x1b\tb\\x07c\\x1bd\n  |      \t ^^^^^\n  = hint: do\\x1bthis"
+    )
+
+
+LONG = "".join(chr(ord("a") + number % 26) for number in range(1000))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "left", "right"),
+    [
+        (1, 5, False, True),
+        (500, 510, True, True),
+        (990, 1001, True, False),
+        (1001, 1001, True, False),
+        (1, 121, False, True),
+    ],
+)
+def test_a_long_line_is_cut_around_the_mark(start, end, left, right):
+    line, marker = code_frame(diagnostic(Span("f.yaml", 1, start, 1, end)), LONG).splitlines()[-2:]
+    line, marker = line.removeprefix("1 | "), marker.removeprefix("  | ")
+    assert len(line) <= WIDTH
+    assert (line.startswith("…"), line.endswith("…")) == (left, right)
+    marked = line[marker.index("^") : len(marker)]
+    assert LONG[start - 1 : end - 1].startswith(marked.rstrip("…"))
+
+
+def test_a_line_that_fits_is_whole():
+    assert LONG[:WIDTH] in code_frame(diagnostic(Span("f.yaml", 1, 4, 1, 8)), LONG[:WIDTH])

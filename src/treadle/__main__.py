@@ -10,18 +10,13 @@ gc.disable()
 
 def main() -> None:
     """Run the command line."""
-    try:
-        from treadle.surfaces.cli import main as command_line  # noqa: PLC0415 - after the line above
+    from treadle.surfaces.interrupt import NOTHING_SENT, end_at_signals  # noqa: PLC0415 - after the line above
 
-        command_line()
-    except KeyboardInterrupt:  # before a command was there to say it better
-        print("treadle: interrupted by SIGINT", file=sys.stderr)  # noqa: T201
-        sys.exit(130)
-    except OSError as error:  # such as help that cannot be written
-        from treadle.surfaces.guard import silence  # noqa: PLC0415 - as above
+    end_at_signals(NOTHING_SENT)  # before the imports, which are most of a short run
+    from treadle.surfaces.cli import main as command_line  # noqa: PLC0415
+    from treadle.surfaces.guard import called  # noqa: PLC0415
 
-        silence(sys.stdout)
-        sys.exit(f"treadle: {error.strerror}")
+    sys.exit(called(command_line))
 
 
 if __name__ == "__main__":

@@ -241,7 +241,7 @@ class Runner:
     ) -> Outcome:
         """Run what was prepared; an interruption ends it with status `cancelled`."""
         self._check_usable()
-        run = Run(prepared.program, prepared.inputs, self._limits)
+        run = Run(prepared.program, prepared.inputs, self._limits, secrets=prepared.secrets)
         history = History()
 
         async def append(records: list[Record]) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import re
-import resource
 import select
 import signal
 import socket
@@ -33,6 +32,8 @@ FOUNDING = ROOT.parent / "shared" / "reference" / "arazzo" / "dataiku-run-scenar
 TREADLE = [sys.executable, "-m", "treadle"]
 LIMIT = 25.0
 """Seconds after which a command that has not ended is a failure."""
+USAGE = "usage"
+"""The file in which the memory that a command used is found."""
 NEVER = ("Traceback", "was never awaited", "Unclosed ")
 """What no output may hold, whatever happens."""
 
@@ -108,7 +109,9 @@ class Case(Struct, forbid_unknown_fields=True, frozen=True):
         server: a script of answers; `{server}` is its URL.
         simulator: a simulated DSS; `{server}` is the root of its API.
         terminal: stderr is a terminal.
-        closed: the stream whose reader goes away, at once or after `head` bytes.
+        stderr_to: a file or device that stderr goes to.
+        pipes: named pipes that are there.
+        closed: the stream whose reader (or terminal) goes away, at once or after `head` bytes.
         hidden: texts that must appear nowhere.
         founding: the founding document is there as founding.yml.
         xfail: why it does not hold yet.
@@ -126,6 +129,8 @@ class Case(Struct, forbid_unknown_fields=True, frozen=True):
     simulator: Simulated | None = None
     signal: Signal | None = None
     terminal: bool = False
+    stderr_to: str | None = None
+    pipes: list[str] = []
     closed: Literal["stdout", "stderr"] | None = None
     head: int = 0
     hidden: list[str] = []
@@ -148,6 +153,7 @@ class Ended(NamedTuple):
     stdout: str
     stderr: str
     seconds: float
+    memory: int
 
 
 def read_table(name: str) -> list[Any]:
@@ -176,6 +182,8 @@ def run_case(case: Case, tmp: Path) -> None:
         target = tmp / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, "utf-8")
+    for name in case.pipes:
+        os.mkfifo(tmp / name)
     with ExitStack() as stack:
         seen: list[Seen] = []
         url, port, server = "", free_port(), None
@@ -188,6 +196,8 @@ def run_case(case: Case, tmp: Path) -> None:
             url, port = simulator.api_url, int(simulator.url.rpartition(":")[2])
         places = {"{server}": url, "{tmp}": str(tmp), "{free_port}": str(port), "{port}": str(port)}
         command = [*TREADLE, *(_filled(argument, places) for argument in case.args)]
+        if case.expect.max_memory is not None:
+            command = [sys.executable, str(Path(__file__).with_name("measured.py")), str(tmp / USAGE), *command]
         env = {name: _filled(value, places) for name, value in case.env.items()}
         ended = _run(command, case, tmp, environment(tmp, env), server)
         if case.simulator is not None:
@@ -238,6 +248,8 @@ def free_port() -> int:
 def _run(command: list[str], case: Case, tmp: Path, env: dict[str, str], server: Any) -> Ended:
     began = time.monotonic()
     master, slave = pty.openpty() if case.terminal else (None, None)
+    if case.stderr_to is not None:
+        slave = os.open(case.stderr_to, os.O_WRONLY)
     process = subprocess.Popen(
         command,
         cwd=tmp,
@@ -253,7 +265,11 @@ def _run(command: list[str], case: Case, tmp: Path, env: dict[str, str], server:
             assert server.wait_for(case.signal.after, case.signal.count, LIMIT), f"no {case.signal.after} came in"
             process.send_signal(getattr(signal, case.signal.name))
             began = time.monotonic()
-        if case.closed is not None:
+        if case.closed is not None and master is not None:
+            os.read(master, case.head)
+            os.close(master)
+            master = None
+        elif case.closed is not None:
             stream = getattr(process, case.closed)
             stream.read(case.head)
             stream.close()
@@ -261,7 +277,9 @@ def _run(command: list[str], case: Case, tmp: Path, env: dict[str, str], server:
         shown = read_screen(master) if master is not None else b""
         given = case.stdin.encode() if case.stdin is not None else None
         out, err = process.communicate(given, timeout=LIMIT)
-        return Ended(process.returncode, (out or b"").decode(), (err or shown).decode(), time.monotonic() - began)
+        seconds = time.monotonic() - began
+        memory = int((tmp / USAGE).read_text()) if (tmp / USAGE).exists() else 0
+        return Ended(process.returncode, (out or b"").decode(), (err or shown).decode(), seconds, memory)
     finally:
         if process.poll() is None:
             process.kill()
@@ -306,8 +324,7 @@ def _check(case: Case, ended: Ended, seen: list[Seen], tmp: Path, port: int) -> 
     if expect.report:
         _check_members(expect.report, json.loads(report), story)
     if expect.max_memory is not None:
-        # The largest of all commands so far: enough to know that this one was not larger.
-        assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < expect.max_memory * 1024, story
+        assert 0 < ended.memory < expect.max_memory * 1024, f"{ended.memory} KiB\n{story}"
     limit = expect.within if expect.within is not None else case.signal.within if case.signal else None
     assert limit is None or ended.seconds < limit, f"it took {ended.seconds:.1f} s\n{story}"
 

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -40,8 +41,35 @@ def test_interrupted_while_standard_input_is_waited_for(tmp_path):
         time.sleep(0.6)  # nothing says that it waits
         process.send_signal(signal.SIGINT)
         assert process.wait(2) == 130
-        assert process.stderr.read() == b"treadle: interrupted by SIGINT\n"
+        assert process.stderr.read() == b"treadle: interrupted by SIGINT; nothing was sent\n"
         assert process.stdout.read() == b""
+
+
+MODULES = ("click", "asyncio", "treadle.surfaces.guard", "treadle.errors", "treadle.api", "fast_yaml")
+SIGNALLED = """
+import os, signal, sys
+from treadle.__main__ import main
+module, number, *rest = sys.argv[1:]
+class Finder:
+    def find_spec(self, name, *_):
+        if name == module:
+            os.kill(os.getpid(), getattr(signal, number))
+sys.meta_path.insert(0, Finder())
+sys.argv[1:] = rest
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize("module", MODULES)
+def test_interrupted_while_modules_load(module, command, number, code, tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, module, number, command, "dataiku"], env=environment(tmp_path, {}),
+        stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT, check=False,
+    )  # fmt: skip
+    said = f"treadle: interrupted by {number}; nothing was sent\n".encode()
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, b"", said)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

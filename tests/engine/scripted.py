@@ -76,7 +76,7 @@ def answer(line: dict[str, Any]) -> Result:
         body = msgspec.json.encode(line["json"])
     elif "text" in line:
         headers.setdefault("Content-Type", "text/html; charset=utf-8")
-        body = line["text"].encode()
+        body = line["text"].encode(line.get("encoding", "utf-8"))
     return HttpResponse(line.get("status", 200), tuple((n, str(v)) for n, v in headers.items()), body)
 
 

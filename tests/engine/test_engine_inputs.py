@@ -58,7 +58,7 @@ def test_what_json_has_no_form_for_is_refused():
     endless: list[object] = []
     endless.append(endless)
     for value in (object(), "\ud800", [{"deep": object()}], endless):
-        with pytest.raises(InputsInvalid, match="'/a' is no JSON value, but a") as refused:
+        with pytest.raises(InputsInvalid, match="'/a' is not a JSON value, but of type") as refused:
             validated(None, {"a": value}, "w")
         assert refused.value.problems
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from scripted import compile_case, limits, play, program, shown
 
 from loader import cases
 from treadle.engine import journal
-from treadle.engine.effects import SendHttp
+from treadle.engine.effects import HttpResponse, SendHttp
 from treadle.engine.interpreter import Run
+from treadle.engine.messages import Response
+from treadle.expressions.evaluate import Missing
 
 CASES = [*cases("engine/run.yaml"), *cases("engine/loops.yaml")]
 
@@ -62,3 +68,34 @@ def test_warnings_of_a_run(case):
         assert [found.rule for found in diagnostics] + [found.rule for found in warned] == case.get("warnings", [])
     for message, found in zip(case.get("messages", []), warned, strict=False):
         assert found.message == message
+
+
+@given(
+    st.binary()
+    | st.builds(bytes.__add__, st.sampled_from([b"[", b'{"a":"', b"[1e400,", b"\xef\xbb\xbf["]), st.binary()),
+    st.sampled_from(["", "application/json", "text/plain"]),
+    st.sampled_from(
+        ["", "utf-8", "latin-1", "utf-16", "utf-7", "idna", "punycode", "undefined", "rot13", "a\0b", "shift_jis"]
+    ),
+)
+@example(b"[" * 100_000, "application/json", "")
+@example(b"[1" + b"0" * 5_000 + b"]", "application/json", "")
+def test_any_answer_is_read_and_can_be_written_again(body, kind, charset):
+    value = Response(HttpResponse(200, (("Content-Type", f"{kind}; charset={charset}"),), body)).body()
+    assert isinstance(value, Missing) or msgspec.json.encode(value)
+
+
+PIECES = st.lists(
+    st.sampled_from(['"', "\\", "x", ", ", ": ", '"b"', "{", "}", "n", "u0041", "1", "é", "\n"]), max_size=9
+).map("".join)
+
+
+@given(PIECES, PIECES)
+def test_a_value_in_a_template_of_json_is_sent_as_it_is_or_not_at_all(one, two):
+    payload = '{"a": "<{$inputs.one}>", "b": ["{$inputs.two}", 1e400]}'
+    step = {"stepId": "one", "operationId": "createThing", "requestBody": {"payload": payload}}
+    run = Run(program({"steps": [step]}), {"one": one, "two": two})
+    run.begin(0)
+    for effect in run.pending():
+        sent = json.loads(effect.request.body)
+        assert sent == {"a": f"<{one}>", "b": [two, float("inf")]}

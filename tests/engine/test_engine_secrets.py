@@ -93,14 +93,13 @@ DECLARED = {"type": "object", "properties": {"apiKey": {}, "plain": {}}}
 LOUD = st.text('ABCDEFGHKLMNQRWXYZ0123456789/"\\%&+ ', min_size=5, max_size=60).filter(lambda text: len(set(text)) > 3)
 
 
-@given(LOUD, st.integers(0, 330), st.integers(0, 60), st.booleans())
-@example("K3Y-OF-ABCDEFGHIJKLMNOPQRSTUVWXYZ", 290, 0, True)
-@example("K3Y-OF-ABCDEFGHIJKLMNOPQRSTUVWXYZ", 110, 0, False)
-def test_no_part_of_a_secret_is_left_by_a_cut(secret, before, after, declared):
+@given(LOUD, st.integers(0, 330), st.integers(0, 60), st.sampled_from(["apiKey", "plain"]))
+@example("K3Y-OF-ABCDEFGHIJKLMNOPQRSTUVWXYZ", 290, 0, "apiKey")
+@example("K3Y-OF-ABCDEFGHIJKLMNOPQRSTUVWXYZ", 110, 0, "plain")
+def test_no_part_of_a_secret_is_left_by_a_cut(secret, before, after, name):
     compiled = program({"steps": [CUT], "workflow": {"inputs": DECLARED}})
     # A name that the program does not know for a secret is one where whoever runs it says so.
-    name = "apiKey" if declared else "plain"
-    run = Run(compiled, {name: secret}, secrets=None if declared else Secrets([secret]))
+    run = Run(compiled, {name: secret}, secrets=None if name == "apiKey" else Secrets([secret]))
     said = "_" * before + secret + "_" * after
     (*_, ended) = (
         record

@@ -37,4 +37,8 @@ def test_a_query_is_compiled_once():
 def test_a_refusal_covers_the_text():
     with pytest.raises(ExpressionInvalid, match="is no JSONPath query") as refused:
         query("$.a.")
-    assert (refused.value.start, refused.value.end, refused.value.hint) == (0, 4, "queries are those of RFC 9535")
+    assert (refused.value.start, refused.value.end, refused.value.hint) == (
+        0,
+        4,
+        "unexpected end of expression, line 1, column 4; queries are those of RFC 9535",
+    )

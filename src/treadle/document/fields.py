@@ -159,10 +159,11 @@ def object_of(struct: type[Struct], fields: tuple[Field, ...], *, keep_extension
     """Take an Object of the specification; it is refused as a whole where a required or wrong field leaves a hole."""
     by_name = {field.name: field for field in fields}
     title = re.sub(r"(?<!^)([A-Z])", r" \1", struct.__name__) + " Object"
+    article = "an" if title[0] in "AEIOU" else "a"
 
     def read(builder: Builder, value: Any, at: Path) -> Any:
         if not isinstance(value, dict):
-            builder.error("wrong-type", f"{label(at)} is {kind(value)}, but a {title} belongs here", at)
+            builder.error("wrong-type", f"{label(at)} is {kind(value)}, but {article} {title} belongs here", at)
             return REFUSED
         found: dict[str, Any] = {"at": at}
         extensions: dict[str, Any] = {}

@@ -11,23 +11,26 @@ from typing import Any, NamedTuple
 from msgspec import UNSET
 
 from treadle import pointer
-from treadle.diagnostics import Diagnostic, Severity, Span
+from treadle.diagnostics import Diagnostic, Severity
 from treadle.document import model
 from treadle.document.reader import Reading
 from treadle.engine import program
-from treadle.engine.inputs import properties
+from treadle.engine.findings import Findings
+from treadle.engine.inputs import check_schema, properties
 from treadle.engine.names import Declared, near
 from treadle.engine.operations import Operations
-from treadle.errors import ExpressionInvalid, TreadleError
+from treadle.errors import ExpressionInvalid, InputsInvalid, TreadleError
 from treadle.expressions import payload
 from treadle.expressions.criteria import CRITERIA, Test, criterion_expressions
 from treadle.expressions.dialect import Finding
+from treadle.expressions.evaluate import kind
 from treadle.expressions.payload import Located, Payload
 from treadle.expressions.syntax import Expression, InputReference, Navigation, Template
 from treadle.pointer import Path
 from treadle.sources.openapi import Description
 from treadle.sources.operation import ParameterSpec, undeclared
 from treadle.sources.references import DocumentsMissing
+from treadle.sources.request import has_form
 
 _SECRET_HEADER = re.compile(
     r"authorization|cookie|(api|access|auth|secret)[-_]?(key|token)|^x-.*(key|token)$", re.IGNORECASE
@@ -79,11 +82,12 @@ def compile_workflow(
         raise ValueError(f"there is no workflow {workflow_id!r}")
     compiler = _Compiler(document, reading, sources, workflow, strict=strict, servers=servers or {})
     result = compiler.workflow_program()
+    compiler.name_other_lines()
     failed = any(diagnostic.severity is Severity.ERROR for diagnostic in compiler.diagnostics)
     return Compilation(None if failed else result, compiler.diagnostics)
 
 
-class _Compiler:
+class _Compiler(Findings):
     def __init__(
         self,
         document: model.Document,
@@ -94,42 +98,13 @@ class _Compiler:
         strict: bool,
         servers: Mapping[str, str],
     ) -> None:
+        super().__init__(reading, strict=strict)
         self.document = document
-        self.reading = reading
         self.workflow = workflow
-        self.strict = strict
-        self.diagnostics: list[Diagnostic] = []
         self.operations = Operations(document, {name: source.description for name, source in sources.items()}, servers)
         self.problems = {name: source.problem for name, source in sources.items() if source.problem is not None}
         self.declared = Declared(workflow, properties(workflow.inputs, reading.value))
-        self._seen: set[tuple[str, str]] = set()
         self._secrets: set[str] = set()
-
-    # What is found
-
-    def report(self, rule: str, severity: Severity, message: str, span: Span, hint: str | None = None) -> None:
-        self.diagnostics.append(Diagnostic(rule, severity, message, span, hint))
-
-    def error(self, rule: str, message: str, at: Path, hint: str | None = None) -> None:
-        self.report(rule, Severity.ERROR, message, self.reading.span(at), hint)
-
-    def not_yet(self, what: str, at: Path) -> None:
-        self.error("not-supported", f"{what} cannot be run by this version of Treadle", at)
-
-    def refused(self, error: TreadleError, at: Path, rule: str = "expression-syntax") -> None:
-        start = error.start if isinstance(error, ExpressionInvalid) else 0
-        end = error.end if isinstance(error, ExpressionInvalid) else None
-        self.report(rule, Severity.ERROR, error.message, self.reading.span(at, start, end), error.hint)
-
-    def dialects(self, findings: Iterable[Finding], text: str, at: Path) -> None:
-        """Report each dialect once for each text that uses it, however often that text stands in the document."""
-        for finding in findings:
-            if (finding.rule, text) in self._seen:
-                continue
-            self._seen.add((finding.rule, text))
-            severity = Severity.ERROR if self.strict else Severity.WARNING
-            span = self.reading.span(at, finding.start, finding.end)
-            self.report(finding.rule, severity, f"{finding.message}: `{text}`", span, finding.correct)
 
     def names_found(self, expressions: Iterable[Expression], at: Path, number: int) -> None:
         for found in self.declared.problems(expressions, number):
@@ -171,7 +146,11 @@ class _Compiler:
         """Give the schema of the inputs with the components that it may refer to by `#/components/inputs/…`."""
         schema = self.workflow.inputs
         if isinstance(schema, dict) and self.document.components.inputs:
-            return {**schema, "components": {"inputs": self.document.components.inputs}}
+            schema = {**schema, "components": {"inputs": self.document.components.inputs}}
+        try:
+            check_schema(schema)
+        except InputsInvalid as error:
+            self.refused(error, (*self.workflow.at, "inputs"), "inputs-schema")
         return schema
 
     def _declared_secrets(self) -> set[str]:
@@ -330,8 +309,7 @@ class _Compiler:
         content_type = content_type or ("text/plain" if isinstance(written.payload, str) else "application/json")
         replacements = []
         for entry in written.replacements:
-            kind = entry.target_selector_type
-            if kind not in (None, "jsonpointer") or not entry.target.startswith("/"):
+            if entry.target_selector_type not in (None, "jsonpointer") or not entry.target.startswith("/"):
                 self.not_yet("a replacement whose target is no JSON Pointer", (*entry.at, "target"))
                 continue
             try:
@@ -341,6 +319,11 @@ class _Compiler:
                 continue
             replacements.append(program.Replacement(tokens, self.value(entry.value, (*entry.at, "value"), number)))
         value = self.value(written.payload, (*written.at, "payload"), number)
+        known = isinstance(value, payload.Constant | payload.Members | payload.Items)
+        if known and not has_form(written.payload, content_type):
+            message = f"a payload that is {kind(written.payload)} cannot be written as {content_type}"
+            field = "payload" if written.content_type is None else "contentType"
+            self.error("not-supported", message, (*written.at, field), "give it as text")
         return program.Body(content_type, value, tuple(replacements))
 
     # Values, criteria, actions
@@ -350,10 +333,10 @@ class _Compiler:
         value = payload.prepare(written, self.declared.names, found)
         for entry in found:
             where = (*at, *entry.at)
+            text = pointer.follow(written, [str(token) for token in entry.at]).value
             if isinstance(entry.finding, ExpressionInvalid):
-                self.refused(entry.finding, where)
+                self.refused(entry.finding, where, "json-value" if isinstance(text, float) else "expression-syntax")
             else:
-                text = pointer.follow(written, [str(token) for token in entry.at]).value
                 self.dialects([entry.finding], text, where)
         self.names_found(payload.expressions(value), at, number)
         return value

@@ -58,6 +58,16 @@ def from_text(schema: Any, name: str, text: str) -> Any:
     return text if isinstance(value, str) else value
 
 
+def check_schema(schema: Any) -> None:
+    """Refuse what is no JSON Schema, before anybody gives inputs.
+
+    Raises:
+        InputsInvalid: it is none.
+    """
+    if schema is not None:
+        _compiled(msgspec.json.encode(schema))
+
+
 def validated(schema: Any, inputs: dict[str, Any], workflow_id: str) -> tuple[dict[str, Any], list[str]]:
     """Give the inputs with defaults filled in, and a warning for each that the workflow does not declare.
 
@@ -95,7 +105,7 @@ def _json_value(name: str, value: Any, workflow_id: str) -> Any:
     try:
         return value if type(value) is str and value.isascii() else msgspec.json.decode(msgspec.json.encode(value))
     except (TypeError, ValueError, RecursionError) as error:
-        problem = f"'{pointer.dump([name])}' is no JSON value, but a {type(value).__name__}"
+        problem = f"'{pointer.dump([name])}' is not a JSON value, but of type {type(value).__name__}"
         raise InputsInvalid(f"the inputs of workflow '{workflow_id}' are invalid: {problem}", [problem]) from error
 
 

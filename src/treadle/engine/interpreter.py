@@ -15,6 +15,7 @@ from treadle.engine.effects import Effect, HttpFailed, HttpResponse, Result, Sen
 from treadle.engine.journal import Failure, Record
 from treadle.engine.messages import Request, Response
 from treadle.engine.pace import Pace, retry_after_seconds
+from treadle.engine.payloads import as_sent
 from treadle.engine.program import Action, Body, Call, Poll, Program, Step
 from treadle.engine.secrets import Secrets
 from treadle.engine.transitions import TRANSITIONS, StepStatus, Then
@@ -240,11 +241,12 @@ class Run:
                 continue
             arguments.append(Argument(spec, value))
         content_type = None
-        payload = None
+        payload = sent = None
         if call.body is not None:
             content_type = call.body.content_type
             payload = self._payload(call.body, now)
-        request = build_request(call.operation, call.server, arguments, content_type, payload)
+            sent = as_sent(payload, call.body.payload, content_type, self._context)
+        request = build_request(call.operation, call.server, arguments, content_type, sent)
         self._context.url = request.url
         self._context.method = request.method
         self._context.request = Request(request, arguments, payload)
@@ -257,8 +259,8 @@ class Run:
             raise RequestInvalid(f"the request body has no value: {payload.why}")
         for replacement in body.replacements:
             value = resolve(replacement.value, self._context, missing)
-            if isinstance(value, Missing):
-                continue
+            if isinstance(value, Missing):  # half a value is never sent, nor what should have been replaced
+                raise RequestInvalid(f"the replacement at /{'/'.join(replacement.target)} has no value: {value.why}")
             try:
                 payload = replace(payload, replacement.target, value)
             except LookupError as error:

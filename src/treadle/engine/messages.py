@@ -1,7 +1,9 @@
 """Requests and responses as runtime expressions see them."""
 
+import json
+import math
 from codecs import BOM_UTF8
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -11,6 +13,8 @@ from treadle.sources.request import Argument, HttpRequest, is_json
 
 _UNREAD = object()
 _NO_CONTENT = frozenset({204, 205, 304})
+_MOST_DIGITS = 400
+"""From how many digits on a number is infinite to every comparison."""
 
 
 class Request:
@@ -88,12 +92,45 @@ class Response:
             try:
                 # "JSON parsers MAY ignore the presence of a byte order mark" (RFC 8259 section 8.1).
                 return msgspec.json.decode(body.removeprefix(BOM_UTF8))
-            except (msgspec.DecodeError, RecursionError):
-                pass  # kept as text: going into it says that the body is no JSON
-        try:
-            return body.decode(_charset(content_type), errors="replace")
-        except (LookupError, ValueError):  # a charset nobody knows, or one that is no charset (idna)
-            return body.decode(errors="replace")
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return _read_leniently(_text(body, content_type))
+        return _text(body, content_type)
+
+
+def _read_leniently(text: str) -> Any:
+    """Read what the strict and fast reader refused: another charset, numbers beyond all measure.
+
+    A text that is not JSON is given as it is; going into it says so.
+    """
+    try:
+        value = json.loads(
+            text.removeprefix("\ufeff"), parse_constant=refuse_constant, parse_float=_number, parse_int=_number
+        )
+        msgspec.json.encode(value)  # half a surrogate pair can be read, but not written again
+    except (ValueError, RecursionError):
+        return text
+    return value
+
+
+def _number(text: str) -> int | float | str:
+    """Give a number, or as a text one that is too large: written again it stays what it was, and compares as a number."""
+    if text.lstrip("-").isdigit():
+        return int(text) if len(text) < _MOST_DIGITS else text
+    number = float(text)
+    return number if math.isfinite(number) else text
+
+
+def refuse_constant(constant: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python would read."""
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _text(body: bytes, content_type: str) -> str:
+    try:
+        text = body.decode(_charset(content_type), errors="replace")
+        return text.encode(errors="replace").decode()
+    except (LookupError, ValueError):  # a charset nobody knows, or one that is no charset (idna)
+        return body.decode(errors="replace")
 
 
 def _charset(content_type: str) -> str:

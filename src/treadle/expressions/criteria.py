@@ -92,7 +92,7 @@ def compile_jsonpath(text: str, context: Expression | None, names: Names, findin
     if _compares(text):
         condition = conditions.parse(text, names, [], rooted=True)
         correct = correct_comparison(condition, context)
-        message = "this is a comparison, and no JSONPath query"
+        message = "this is a comparison, not a JSONPath query"
         findings.append(Finding("jsonpath-comparison", message, 0, len(text), correct))
         return Test(text, "jsonpath", condition, context)
     query(text)
@@ -188,7 +188,7 @@ def _is_body(node: Expression | None) -> TypeGuard[MessagePart]:
 
 
 def _not_json(value: Any) -> Verdict:
-    return Verdict(passed=False, why=f"the context is {kind(value)} and no JSON object or array", evaluated=False)
+    return Verdict(passed=False, why=f"the context is {kind(value)}, not a JSON object or array", evaluated=False)
 
 
 def _compares(text: str) -> bool:

@@ -6,6 +6,7 @@ does not fit. Which dialects there are is the table DIALECTS.
 
 import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -32,6 +33,7 @@ from treadle.expressions.syntax import (
 )
 
 DIALECTS = {
+    "unknown-root": "An expression starts with `$` and a word of the grammar; what only looks like one is plain text.",
     "embedded-without-braces": "An expression inside other text stands in braces.",
     "headers-plural": "A header is `$response.header.NAME`.",
     "pointer-without-slash": "A JSON Pointer starts with a slash.",
@@ -51,6 +53,9 @@ DIALECTS = {
 
 # `$self-service` and the like are prose.
 _ROOT = re.compile(r"\$(?:" + "|".join(ROOTS) + r")(?!-?[A-Za-z0-9_])")
+_NEARLY_ROOT = re.compile(r"(?<![\w.{$\\])\$([A-Za-z][A-Za-z_-]*)(?=\.[A-Za-z_]|\Z)", re.ASCII)
+_LOWER_ROOTS = {root.lower(): root for root in ROOTS}
+_LONG_ROOTS = [root for root in _LOWER_ROOTS if len(root) > 4]
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _STEP = re.compile(r"\.([A-Za-z0-9_$-]+)|\[(-?\d{1,18})\]|\[\s*'([^']*)'\s*\]|\[\s*\"([^\"]*)\"\s*\]", re.ASCII)
 
@@ -83,6 +88,29 @@ def read_value(text: str, names: Names, findings: list[Finding]) -> Expression |
     """
     if "$" not in text:
         return text
+    value = _read(text, names, findings)
+    _near_misses(text, findings)
+    return value
+
+
+def _near_misses(text: str, findings: list[Finding]) -> None:
+    """Find `$input.a`, `$statuscode`: plain text to the grammar, and never meant to be."""
+    for match in _NEARLY_ROOT.finditer(text):
+        meant = _meant_root(match[1])
+        if meant is not None:
+            message = f"`${match[1]}` starts no expression, so it is plain text"
+            findings.append(Finding("unknown-root", message, *match.span(), f"did you mean `${meant}`?"))
+
+
+def _meant_root(written: str) -> str | None:
+    if written in ROOTS or written.isupper():  # `$URL` is a variable of a shell
+        return None
+    plain = re.sub("[_-]", "", written).lower()
+    close = [plain] if plain in _LOWER_ROOTS else get_close_matches(plain, _LONG_ROOTS, 1, 0.8)
+    return _LOWER_ROOTS[close[0]] if close else None
+
+
+def _read(text: str, names: Names, findings: list[Finding]) -> Expression | Template | str:
     if "{$" in text:
         return parse_template(text)
     if _ROOT.match(text):

@@ -162,7 +162,9 @@ def _named(node: Expression, values: Mapping[str, Any] | None, name: str, tokens
 
 
 def _input(node: InputReference, context: Context) -> Any:
-    return _named(node, context.inputs, node.name, node.pointer, "input")
+    if node.name not in context.inputs:
+        return Missing(f"`{dump(node)}`: no input `{node.name}` was given")
+    return _point(node, context.inputs[node.name], node.pointer)
 
 
 def _output(node: OutputReference, context: Context) -> Any:
@@ -221,7 +223,7 @@ def unreadable_body(node: MessagePart, context: Context, *, at: Expression | Non
     """Say that a body is text where JSON was expected; `at` is the expression that goes into it."""
     message = context.request if node.message == "request" else context.response
     what = (message.header("content-type") if message is not None else None) or "text"
-    return Missing(f"`{dump(at or node)}`: the body is {what}, and no JSON that can be gone into", unreadable=True)
+    return Missing(f"`{dump(at or node)}`: the body ({what}) is not JSON", unreadable=True)
 
 
 def _or_missing(value: Any, node: Expression) -> Any:

@@ -4,6 +4,7 @@ They are read once, when the document is loaded, and evaluated for each request.
 """
 
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -76,6 +77,9 @@ def prepare(value: Any, names: Names, found: list[Located], at: Path = ()) -> Pa
     if isinstance(value, list):
         items = tuple(prepare(entry, names, found, (*at, index)) for index, entry in enumerate(value))
         return Constant(value) if all(isinstance(entry, Constant) for entry in items) else Items(items)
+    if isinstance(value, float) and not isfinite(value):
+        hint = "JSON has no infinity and no NaN; give it as text"
+        found.append(Located(at, ExpressionInvalid(f"{value} is not a JSON value", hint=hint)))
     return Constant(value)
 
 

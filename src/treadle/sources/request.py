@@ -98,6 +98,13 @@ def encode_body(payload: Any, content_type: str) -> bytes:
     raise RequestInvalid(f"a payload of type {what} cannot be written as {content_type}", hint="give it as text")
 
 
+def has_form(payload: Any, content_type: str) -> bool:
+    """Say whether `encode_body` can write a payload like this one."""
+    if isinstance(payload, str) or is_json(content_type):
+        return True
+    return media_type(content_type) == "application/x-www-form-urlencoded" and isinstance(payload, dict)
+
+
 def media_type(content_type: str) -> str:
     """Give the type without parameters, in lower case."""
     return content_type.partition(";")[0].strip().lower()

@@ -2,19 +2,19 @@
 
 import asyncio
 import gc
-import json
-import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from treadle.surfaces.guard import EXIT_INVALID, SIGNALS, colour, guarded, prepare_streams, silence, tell
+from treadle.surfaces.dataiku import dataiku
+from treadle.surfaces.guard import EXIT_INVALID, guarded
+from treadle.surfaces.interrupt import SIGNALS, handed_to
+from treadle.surfaces.options import RUN_OPTIONS, Line, with_options
+from treadle.surfaces.streams import colour, prepare_streams, say, silence, tell
 from treadle.version import __version__
 
 if TYPE_CHECKING:
@@ -23,74 +23,6 @@ if TYPE_CHECKING:
     from treadle.surfaces.inputs import Given
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "limited": 3, "in-doubt": 4, "cancelled": 130}
-
-
-class Seconds(click.ParamType[float]):
-    """A number of seconds: finite, not negative, and above zero where `zero` makes no sense."""
-
-    name = "seconds"
-
-    def __init__(self, *, zero: bool = True) -> None:
-        self._zero = zero
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read the number."""
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = math.nan
-        if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not self._zero):
-            least = "that is not negative" if self._zero else "above 0"
-            self.fail(f"{value!r} is not a number of seconds {least}", param, ctx)
-        return seconds
-
-
-COUNT = click.IntRange(min=0)
-FILE = click.Path(exists=True, dir_okay=False, readable=True)
-RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("server", {"multiple": True, "metavar": "[SOURCE=]URL", "help": "Base URL of the API, for all sources or one."}),
-    (
-        "source",
-        {"multiple": True, "metavar": "NAME=FILE-OR-URL", "help": "Load this in place of a source description's url."},
-    ),
-    ("strict", {"is_flag": True, "help": "Refuse the loose syntax of real documents."}),
-    ("timeout", {"type": Seconds(zero=False), "metavar": "S", "help": "Limit of the whole run, in seconds."}),
-    (
-        "request-timeout",
-        {"type": Seconds(zero=False), "default": 30.0, "metavar": "S", "help": "Limit of one request."},
-    ),
-    (
-        "poll-interval",
-        {"type": Seconds(), "default": 1.0, "metavar": "S", "help": "First pause of a loop; 0 for none."},
-    ),
-    ("poll-max-interval", {"type": Seconds(), "default": 15.0, "metavar": "S", "help": "Longest pause of a loop."}),
-    ("max-steps", {"type": COUNT, "default": 100_000, "metavar": "N", "help": "Limit of step visits."}),
-    (
-        "transport-retries",
-        {"type": COUNT, "default": 3, "metavar": "N", "help": "Repeats of a safe request that met a passing failure."},
-    ),
-    ("max-retry-after", {"type": Seconds(), "default": 300.0, "metavar": "S", "help": "Longest Retry-After obeyed."}),
-    ("max-body", {"type": COUNT, "default": 64 * 1024 * 1024, "metavar": "BYTES", "help": "Largest answer read."}),
-    ("insecure", {"is_flag": True, "help": "Do not verify TLS certificates."}),
-    ("ca-cert", {"type": FILE, "metavar": "FILE", "help": "Trust the CA certificates in this file (PEM)."}),
-    ("client-cert", {"type": FILE, "metavar": "FILE", "help": "Client certificate (PEM)."}),
-    ("client-key", {"type": FILE, "metavar": "FILE", "help": "Key of the client certificate (PEM)."}),
-    ("proxy", {"metavar": "URL", "help": "Send requests through this proxy."}),
-)
-"""The options of Options, as they stand on the command line."""
-
-
-def with_options(rows: tuple[tuple[str, dict[str, Any]], ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add options by rows of name and settings; each can be given as TREADLE_<NAME> too."""
-
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for name, settings in reversed(rows):
-            variable = f"TREADLE_{name.upper().replace('-', '_')}"
-            shown = "default" in settings
-            command = click.option(f"--{name}", envvar=variable, show_default=shown, **settings)(command)
-        return command
-
-    return add
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -112,7 +44,9 @@ def main() -> None:
 @click.argument("workflow", required=False)
 @click.option(
     "-i", "--input", "given", multiple=True, metavar="NAME=VALUE", envvar="TREADLE_INPUT",
-    help="An input: NAME=text, NAME:=json, NAME=@file (without its last line end), or NAME=env:VARIABLE for a secret.",
+    type=Line(),
+    help="An input: NAME=text, NAME:=json, NAME=@file (without its last line end), or NAME=env:VARIABLE for a secret. "
+    "The environment variable TREADLE_INPUT holds one a line.",
 )  # fmt: skip
 @click.option("--inputs", metavar="FILE", envvar="TREADLE_INPUTS", help="A JSON or YAML object of inputs; - for stdin.")
 @with_options(RUN_OPTIONS)
@@ -136,15 +70,22 @@ def run(document: str, workflow: str | None, **options: Any) -> None:
 def _run(document: str, workflow: str | None, options: dict[str, Any]) -> int:
     from treadle.errors import RunRefused  # noqa: PLC0415
     from treadle.surfaces.inputs import given_inputs  # noqa: PLC0415
+    from treadle.surfaces.reportfile import report_file  # noqa: PLC0415
 
     if options["client_key"] and not options["client_cert"]:
         raise RunRefused("--client-key is of no use without --client-cert", hint="name the certificate too")
-    report_path = _report_path(options.pop("report"))
+    report_path = report_file(options.pop("report"))
     options["server"] = _named(options["server"], "server")
     options["source"] = _named(options["source"], "source")
     # Before the event loop, which would keep Ctrl-C from ending a read of standard input.
-    given = given_inputs(options.pop("given"), options.pop("inputs"))
+    given = given_inputs(options.pop("given"), options.pop("inputs"), lines_of=_variable("given", "TREADLE_INPUT"))
     return asyncio.run(_run_with(document, workflow, given, report_path, options))
+
+
+def _variable(option: str, variable: str) -> str | None:
+    """Give the name of the variable where an option came from the environment."""
+    source = click.get_current_context().get_parameter_source(option)
+    return variable if source is click.core.ParameterSource.ENVIRONMENT else None
 
 
 async def _run_with(
@@ -155,51 +96,24 @@ async def _run_with(
 
     shown = {name: options.pop(name) for name in ("as_json", "quiet", "verbose")}
     interruption = Interruption()
-    interruption.attach()
-    prepared: Prepared | None = None
-    outcome: Outcome | None = None
-    with _stopping(interruption) as received:
-        try:
-            async with Runner(**options) as runner:
-                prepared = await runner.prepare(document, workflow, given.values, secret_names=given.secret)
-                if not shown["quiet"]:
-                    tell(_show_warnings, prepared, options["insecure"])
-                if options["proxy"] is None:
-                    preload()
-                outcome = await _execute(runner, prepared, shown, interruption)
-        except asyncio.CancelledError:
-            if not received:
-                raise
-    if prepared is None or outcome is None:
-        print(f"treadle: interrupted by {received[0].name}; nothing was sent", file=sys.stderr)
-        return SIGNALS[received[0]]
-    _show_outcome(outcome, prepared, report_path, as_json=shown["as_json"])
-    return SIGNALS[received[0]] if received and outcome.status == "cancelled" else EXIT_CODES[outcome.status]
-
-
-@contextmanager
-def _stopping(interruption: "Interruption") -> "Iterator[list[signal.Signals]]":
-    """Stop cleanly at the first signal, and give a list that names it; a second one ends the process at once."""
     received: list[signal.Signals] = []
-    loop = asyncio.get_running_loop()
-
-    def leave() -> None:
-        with suppress(NotImplementedError):
-            for number in SIGNALS:
-                loop.remove_signal_handler(number)
 
     def stop(number: signal.Signals) -> None:
         received.append(number)
-        leave()
         interruption.request(f"interrupted by {number.name}")
 
-    with suppress(NotImplementedError):  # Windows has no such handlers; Ctrl-C is a KeyboardInterrupt there
-        for number in SIGNALS:
-            loop.add_signal_handler(number, stop, number)
-    try:
-        yield received
-    finally:
-        leave()
+    async with Runner(**options) as runner:
+        # Until here a signal ends the process at once: nothing was sent, and there is nothing to tidy up.
+        prepared = await runner.prepare(document, workflow, given.values, secret_names=given.secret)
+        if not shown["quiet"]:
+            tell(_show_warnings, prepared, options["insecure"])
+        if options["proxy"] is None:
+            preload()
+        interruption.attach()
+        with handed_to(asyncio.get_running_loop(), stop):
+            outcome = await _execute(runner, prepared, shown, interruption)
+    _show_outcome(outcome, prepared, report_path, as_json=shown["as_json"])
+    return SIGNALS[received[0]] if received and outcome.status == "cancelled" else EXIT_CODES[outcome.status]
 
 
 async def _execute(
@@ -228,7 +142,7 @@ def _show_warnings(prepared: "Prepared", insecure: bool) -> None:  # noqa: FBT00
 
     write_diagnostics(prepared.diagnostics, sys.stderr, text_of_file, colour=colour())
     if insecure:
-        print("warning[insecure]: TLS certificates are not verified", file=sys.stderr)
+        say("warning[insecure]: TLS certificates are not verified")
 
 
 def _show_outcome(outcome: "Outcome", prepared: "Prepared", report_path: Path | None, *, as_json: bool) -> None:
@@ -236,7 +150,9 @@ def _show_outcome(outcome: "Outcome", prepared: "Prepared", report_path: Path | 
 
     secrets = prepared.secrets
     if report_path is not None:
-        _write_report(report_path, outcome)
+        from treadle.surfaces.reportfile import write_report  # noqa: PLC0415
+
+        write_report(report_path, outcome.report())
     try:
         print(json_text(outcome.report() if as_json else secrets.value(outcome.outputs), sys.stdout))
         sys.stdout.flush()
@@ -245,35 +161,6 @@ def _show_outcome(outcome: "Outcome", prepared: "Prepared", report_path: Path | 
     if outcome.error is not None:
         hint = outcome.error.hint
         tell(write_problem, secrets.text(outcome.error.message), secrets.text(hint) if hint else None, sys.stderr)
-
-
-def _report_path(name: str | None) -> Path | None:
-    """Make sure before anything is sent that the report can be written; leave no empty one for a run that is refused."""
-    from treadle.errors import RunRefused  # noqa: PLC0415
-
-    if name is None:
-        return None
-    path = Path(name)
-    known = path.exists()
-    try:
-        with path.open("a"):
-            pass
-        if not known:
-            path.unlink()
-    except OSError as error:
-        hint = "name a file in a folder that is there and can be written to"
-        raise RunRefused(f"--report {name} cannot be written: {error.strerror}", hint=hint) from error
-    return path
-
-
-def _write_report(path: Path, outcome: "Outcome") -> None:
-    """Write the report; where that fails after all, put it on stderr rather than lose it."""
-    text = json.dumps(outcome.report(), indent=2, ensure_ascii=False) + "\n"
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        print(f"treadle: the report could not be written to {path}: {error.strerror}; it follows", file=sys.stderr)
-        print(text, file=sys.stderr)
 
 
 def _named(values: tuple[str, ...], option: str) -> dict[str, str]:
@@ -339,108 +226,4 @@ def _check(
     return EXIT_INVALID if errors(found) else 0
 
 
-@main.group()
-def dataiku() -> None:
-    """Dataiku DSS: a simulator to try things on, and the bundled workflows.
-
-    \b
-    Example:
-      treadle dataiku simulate --port 11200
-    """  # noqa: D301
-
-
-SIMULATION_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("host", {"default": "127.0.0.1", "help": "Address to listen on."}),
-    ("port", {"type": click.IntRange(0, 65535), "default": 11200, "help": "Port to listen on; 0 for a free one."}),
-    ("config", {"metavar": "FILE", "help": "Scenarios, keys and times, as YAML; without it a small default world."}),
-    ("start-delay", {"type": click.FloatRange(0), "metavar": "S", "help": "From a fire to its run, in seconds."}),
-    (
-        "speed",
-        {"type": click.FloatRange(0.001), "default": 1.0, "metavar": "X", "help": "Simulated seconds in a second."},
-    ),
-    ("published-shapes", {"is_flag": True, "help": "Answer also what published descriptions promise (id, lastRun)."}),
-)
-
-
-@dataiku.command()
-@with_options(SIMULATION_OPTIONS)
-def simulate(**options: Any) -> None:
-    """Serve a simulated DSS until interrupted.
-
-    \b
-    Example:
-      treadle dataiku simulate --port 11200 --published-shapes
-    """  # noqa: D301
-    sys.exit(guarded(lambda: _simulate(options)))
-
-
-def _simulate(options: dict[str, Any]) -> int:
-    from treadle.errors import RunRefused  # noqa: PLC0415
-    from treadle.vendors.dataiku.simulator.clock import RealClock  # noqa: PLC0415
-    from treadle.vendors.dataiku.simulator.server import Simulator, serve_until_cancelled  # noqa: PLC0415
-
-    simulation = _simulation(options)
-    gc.enable()
-
-    def started(simulator: Simulator) -> None:
-        keys = ", ".join(key.key for key in simulation.keys)
-        print(f"DSS simulator: {simulator.api_url} (keys: {keys}); Ctrl-C stops it", file=sys.stderr, flush=True)
-
-    async def serve() -> None:
-        task = asyncio.current_task()
-        for number in SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, lambda: task and task.cancel())
-        await serve_until_cancelled(
-            simulation, started=started, clock=RealClock(options["speed"]), host=options["host"], port=options["port"]
-        )
-
-    try:
-        asyncio.run(serve())
-    except asyncio.CancelledError:
-        return 0
-    except OSError as error:
-        where = f"{options['host']}:{options['port']}"
-        raise RunRefused(f"cannot listen on {where}: {error.strerror}", hint="try --port 0 for a free port") from error
-    return 0
-
-
-def _simulation(options: dict[str, Any]) -> Any:
-    import msgspec  # noqa: PLC0415
-
-    from treadle.errors import RunRefused  # noqa: PLC0415
-    from treadle.vendors.dataiku.simulator import config  # noqa: PLC0415
-    from treadle.vendors.dataiku.simulator.description import ConfigInvalid  # noqa: PLC0415
-
-    try:
-        simulation = config.read_file(Path(options["config"])) if options["config"] else config.default()
-    except ConfigInvalid as error:
-        raise RunRefused(str(error)) from error
-    except OSError as error:
-        raise RunRefused(f"--config {options['config']} cannot be read: {error.strerror}") from error
-    changes: dict[str, Any] = {}
-    if options["start_delay"] is not None:
-        changes["start_delay"] = options["start_delay"]
-    if options["published_shapes"]:
-        changes["published_shapes"] = True
-    return msgspec.structs.replace(simulation, **changes)
-
-
-@dataiku.command()
-def demo() -> None:
-    """Start the simulator and run the bundled workflow against it.
-
-    \b
-    Example:
-      treadle dataiku demo
-    """  # noqa: D301
-    from treadle.vendors.dataiku.simulator.clock import RealClock  # noqa: PLC0415
-    from treadle.vendors.dataiku.simulator.server import running  # noqa: PLC0415
-
-    with running(clock=RealClock(speed=2)) as simulator:
-        os.environ["DKU_API_KEY"] = "demo-key"
-        arguments = [
-            "run", "dataiku", "run-scenario-and-poll", "-i", "apiKey=env:DKU_API_KEY", "-i", "projectKey=DEMO",
-            "-i", "scenarioId=NIGHTLY", "--server", simulator.api_url,
-        ]  # fmt: skip
-        print(f"$ treadle {' '.join(arguments)}", file=sys.stderr)
-        main(arguments)
+main.add_command(dataiku)

@@ -20,8 +20,10 @@ class Given(NamedTuple):
     secret: frozenset[str]
 
 
-def given_inputs(options: Iterable[str], file: str | None) -> Given:
+def given_inputs(options: Iterable[str], file: str | None, *, lines_of: str | None = None) -> Given:
     """Read the inputs of a command line; an option overrides the same name in the file.
+
+    Where they are the lines of an environment variable, `lines_of` is its name; empty lines are then no inputs.
 
     Raises:
         RunRefused: one cannot be read; the message names it and never shows a value.
@@ -29,11 +31,14 @@ def given_inputs(options: Iterable[str], file: str | None) -> Given:
     values: dict[str, Any] = {} if file is None else _from_file(file)
     secret = set()
     for number, option in enumerate(options, 1):
+        if lines_of and not option.strip():
+            continue
         name, joint, text = option.partition("=")
         if not joint or not name.rstrip(":"):
             # Not shown: a lone text may be a key whose name was forgotten.
             lack = "it has no name before '='" if joint else "it has no '='"
-            raise RunRefused(f"-i number {number} is not NAME=VALUE: {lack}", hint="for example -i projectKey=DEMO")
+            place, example = (f"{lines_of}, line {number},", "") if lines_of else (f"-i number {number}", "-i ")
+            raise RunRefused(f"{place} is not NAME=VALUE: {lack}", hint=f"for example {example}projectKey=DEMO")
         if name.endswith(":"):
             name = name[:-1]
             values[name] = _json(name, text)

@@ -2,21 +2,24 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import IO, TYPE_CHECKING, Any, Protocol, TextIO, cast
 
-from treadle.diagnostics import Diagnostic, Severity, code_frame
+from treadle.diagnostics import Diagnostic, Severity, code_frame, printable
 from treadle.engine import journal
 from treadle.engine.journal import Record
 from treadle.engine.secrets import Secrets
 from treadle.errors import DocumentInvalid, InputsInvalid, TreadleError
+from treadle.surfaces.streams import Lenient
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 QUIET_SECONDS = 10.0
 """How long a poll loop may go on without news before a plain progress says so again."""
+_STYLES = {"succeeded": "green", "failed": "red", "stopped": "yellow", "running": "cyan", "waiting": "blue"}
+_ENDED = ("succeeded", "failed", "stopped")
 _COLOURS = {Severity.ERROR: "\033[1;31m", Severity.WARNING: "\033[1;33m"}
 
 
@@ -48,45 +51,44 @@ class PlainProgress:
         self._secrets = secrets
         self._verbose = verbose
         self._began = 0.0
-        self._said: dict[str, tuple[float, str]] = {}
+        self._said: dict[str, tuple[float, str, int]] = {}
 
     def show(self, record: Record) -> None:
         """Write a line where the record is worth one."""
-        line = self._line(record)
-        if line:
-            print(self._secrets.text(line), file=self._stream, flush=True)
+        lines = self._lines(record)
+        if lines:
+            print("\n".join(printable(self._secrets.text(line)) for line in lines), file=self._stream, flush=True)
 
-    def _line(self, record: Record) -> str | None:
+    def _lines(self, record: Record) -> list[str]:
         match record:
             case journal.RunBegan(at, workflow_id):
                 self._began = at
-                return f"{workflow_id}: started"
+                return [f"{workflow_id}: started"]
             case journal.StepBegan() if self._verbose:
-                return f"{self._clock(record.at)} {record.step_id}: {record.method} {record.url}"
+                return [f"{self._clock(record.at)} {record.step_id}: {record.method} {record.url}"]
             case journal.StepEnded():
                 return self._step(record)
             case journal.Waiting() if self._verbose or record.reason != "poll":
-                return f"{self._clock(record.at)} {record.step_id}: waiting {record.seconds:.1f} s ({record.reason})"
+                return [f"{self._clock(record.at)} {record.step_id}: waiting {record.seconds:.1f} s ({record.reason})"]
             case journal.Warned():
-                return f"warning[{record.rule}]: {record.message}"
+                return [f"warning[{record.rule}]: {record.message}"]
             case journal.RunEnded(at, status):
-                return f"{self._clock(at)} {status}"
-        return None
+                return [f"{self._clock(at)} {status}"]
+        return []
 
-    def _step(self, record: journal.StepEnded) -> str | None:
+    def _step(self, record: journal.StepEnded) -> list[str]:
         action = record.action.name if record.action is not None else ""
-        at, said = self._said.get(record.step_id, (0.0, None))
+        at, said, shown = self._said.get(record.step_id, (0.0, None, 0))
         news = said != action or record.status != "succeeded" or record.at - at >= QUIET_SECONDS
         if not news and not self._verbose:
-            return None
-        self._said[record.step_id] = (record.at, action)
-        return f"{self._clock(record.at)} {describe(record)}" + self._criteria(record)
+            return []
+        self._said[record.step_id] = (record.at, action, record.visit)
+        return [f"{self._clock(record.at)} {describe(record, shown + 1)}", *self._criteria(record)]
 
-    def _criteria(self, record: journal.StepEnded) -> str:
+    def _criteria(self, record: journal.StepEnded) -> list[str]:
         if not self._verbose:
-            return ""
-        marks = (f"\n         {'ok' if c.passed else 'no'}  {c.condition}  {c.why}".rstrip() for c in record.criteria)
-        return "".join(marks)
+            return []
+        return [f"         {'ok' if c.passed else 'no'}  {c.condition}  {c.why}".rstrip() for c in record.criteria]
 
     def _clock(self, at: float) -> str:
         return f"{at - self._began:7.1f} s"
@@ -95,11 +97,11 @@ class PlainProgress:
         """Nothing is left open."""
 
 
-def describe(record: journal.StepEnded) -> str:
-    """Say in one line how an attempt at a step ended."""
+def describe(record: journal.StepEnded, since: int) -> str:
+    """Say in one line how an attempt at a step ended; the line stands for the visits from `since` on."""
     parts = [f"{record.step_id}:"]
     if record.visit > 1:
-        parts.append(f"poll {record.visit}:")
+        parts.append(f"polls {since}-{record.visit}:" if since < record.visit else f"poll {record.visit}:")
     if record.attempt > 1:
         parts.append(f"attempt {record.attempt}:")
     parts.append(f"{record.status}" if record.response is None else f"{record.status} ({record.response})")
@@ -122,7 +124,9 @@ class LiveProgress:
         self._states: dict[str, tuple[str, str, int]] = {}
         self._since: dict[str, float] = {}
         self._live = Live(
-            console=Console(file=stream, highlight=False), get_renderable=self._table, refresh_per_second=8
+            console=Console(file=cast("IO[str]", Lenient(stream)), highlight=False),
+            get_renderable=self._table,
+            refresh_per_second=8,
         )
         self._live.start()
 
@@ -131,7 +135,7 @@ class LiveProgress:
         self._now = record.at
         match record:
             case journal.RunBegan(at, workflow_id):
-                self._began, self._title = at, workflow_id
+                self._began, self._title = at, self._safe(workflow_id)
             case journal.StepBegan():
                 self._since.setdefault(record.step_id, record.at)
                 self._set(record.step_id, "running", record.method, record.visit)
@@ -142,13 +146,23 @@ class LiveProgress:
                 answer = "" if record.response is None else str(record.response)
                 self._set(record.step_id, record.status, answer, record.visit)
             case journal.Warned():
-                text = self._secrets.text(f"warning[{record.rule}]: {record.message}")
+                text = self._safe(f"warning[{record.rule}]: {record.message}")
                 self._live.console.print(text, style="yellow", markup=False, emoji=False)
             case journal.RunEnded(at, status):
                 self._title += f": {status} after {at - self._began:.1f} s"
+                self._stop()
+
+    def _stop(self) -> None:
+        """Show what was under way when the run ended as stopped."""
+        for step_id, (state, _, polls) in self._states.items():
+            if state not in _ENDED:
+                self._states[step_id] = ("stopped", "", polls)
 
     def _set(self, step_id: str, state: str, detail: str, polls: int) -> None:
-        self._states[step_id] = (state, self._secrets.text(detail), polls)
+        self._states[step_id] = (state, self._safe(detail), polls)
+
+    def _safe(self, text: str) -> str:
+        return printable(self._secrets.text(text))
 
     def _table(self) -> "Table":
         import time  # noqa: PLC0415
@@ -156,17 +170,16 @@ class LiveProgress:
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415 - a plain str would be read for markup, and names may hold brackets
 
-        title = Text(self._secrets.text(self._title)) if self._title else None
+        title = Text(self._title) if self._title else None
         table = Table(box=None, show_header=True, header_style="dim", title=title, title_justify="left")
         for heading in ("step", "state", "polls", "elapsed", ""):
             table.add_column(heading)
-        colours = {"succeeded": "green", "failed": "red", "running": "cyan", "waiting": "blue"}
         for step_id, (state, detail, polls) in self._states.items():
-            ended = state in ("succeeded", "failed")
+            ended = state in _ENDED
             elapsed = (self._now if ended else time.time()) - self._since.get(step_id, self._began)
             shown = f"{elapsed:.1f} s" if not ended or polls > 1 else ""
             count = str(polls) if polls > 1 else ""
-            table.add_row(Text(step_id), Text(state, style=colours[state]), count, shown, Text(detail))
+            table.add_row(Text(self._safe(step_id)), Text(state, style=_STYLES[state]), count, shown, Text(detail))
         return table
 
     def close(self) -> None:
@@ -196,20 +209,21 @@ def write_error(error: TreadleError, stream: TextIO, *, colour: bool) -> None:
     elif found:
         write_diagnostics(found, stream, text_of_file, colour=colour)
         count = sum(diagnostic.severity is Severity.ERROR for diagnostic in found)
-        print(f"treadle: {error.message} ({counted(count, 'error')})", file=stream)
+        print(f"treadle: {printable(error.message)} ({counted(count, 'error')})", file=stream)
     elif isinstance(error, InputsInvalid) and len(error.problems) > 1:
         message = error.message.removesuffix("; ".join(error.problems)).rstrip(": ")
-        problems = "".join(f"\n  {problem}" for problem in error.problems)
-        write_problem(f"{message}: {len(error.problems)} problems{problems}", error.hint, stream)
+        write_problem(f"{message}: {len(error.problems)} problems", error.hint, stream, more=error.problems)
     else:
         write_problem(error.message, error.hint, stream)
 
 
-def write_problem(message: str, hint: str | None, stream: TextIO) -> None:
-    """Write what is wrong, and what to do about it."""
-    print(f"treadle: {message}", file=stream)
+def write_problem(message: str, hint: str | None, stream: TextIO, *, more: Sequence[str] = ()) -> None:
+    """Write what is wrong, with `more` in a line each, and what to do about it."""
+    print(f"treadle: {printable(message)}", file=stream)
+    for line in more:
+        print(f"  {printable(line)}", file=stream)
     if hint:
-        print(f"  hint: {hint}", file=stream)
+        print(f"  hint: {printable(hint)}", file=stream)
 
 
 def counted(number: int, word: str) -> str:
