@@ -70,6 +70,8 @@ class PlainProgress:
                 return self._step(record)
             case journal.Waiting() if self._verbose or record.reason != "poll":
                 return [f"{self._clock(record.at)} {record.step_id}: waiting {record.seconds:.1f} s ({record.reason})"]
+            case journal.Repeated():
+                return [f"{self._clock(record.at)} {record.step_id}: {repeat(record)}"]
             case journal.Warned():
                 return [f"warning[{record.rule}]: {record.message}"]
             case journal.RunEnded(at, status):
@@ -110,6 +112,11 @@ def describe(record: journal.StepEnded, since: int) -> str:
     return " ".join(parts)
 
 
+def repeat(record: journal.Repeated) -> str:
+    """Say that the driver sends a request again, why and when."""
+    return f"{record.why}; repeat {record.attempt} in {record.seconds:.1f} s"
+
+
 class LiveProgress:
     """Progress on a terminal: one line a step, with its state, polls and time, redrawn as it moves."""
 
@@ -139,6 +146,9 @@ class LiveProgress:
             case journal.StepBegan():
                 self._since.setdefault(record.step_id, record.at)
                 self._set(record.step_id, "running", record.method, record.visit)
+            case journal.Repeated():
+                polls = self._states.get(record.step_id, ("", "", 0))[2]
+                self._set(record.step_id, "waiting", repeat(record), polls)
             case journal.Waiting():
                 polls = self._states.get(record.step_id, ("", "", 0))[2]
                 self._set(record.step_id, "waiting", f"{record.seconds:.1f} s ({record.reason})", polls)
