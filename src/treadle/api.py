@@ -152,6 +152,7 @@ class Runner:
         self._closed = False
         self._programs: WeakKeyDictionary[LoadedDocument, dict[str, tuple[Program, list[Diagnostic]]]]
         self._programs = WeakKeyDictionary()
+        self._sendable: WeakKeyDictionary[LoadedDocument, set[str]] = WeakKeyDictionary()
 
     async def __aenter__(self) -> Self:
         return self
@@ -219,7 +220,10 @@ class Runner:
         program, diagnostics = await self.check(loaded, chosen)
         if program is None:
             raise DocumentInvalid(f"workflow '{chosen}' of {loaded.name} cannot be run", diagnostics)
-        check_servers(program)
+        sendable = self._sendable.setdefault(loaded, set())
+        if chosen not in sendable:
+            check_servers(program)
+            sendable.add(chosen)
         given: Any = {} if inputs is None else inputs  # not everybody has a type checker
         if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
             raise RunRefused("the inputs are no mapping of names to values", hint="for example {'projectKey': 'DEMO'}")
