@@ -1,5 +1,6 @@
 """Requests and responses as runtime expressions see them."""
 
+import codecs
 import json
 import math
 from codecs import BOM_UTF8
@@ -12,6 +13,8 @@ from treadle.expressions.evaluate import Missing
 from treadle.sources.request import Argument, HttpRequest, is_json
 
 _UNREAD = object()
+_NO_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
+"""Codecs of Python that no answer is written in, and whose reading differs between versions."""
 _NO_CONTENT = frozenset({204, 205, 304})
 _MOST_DIGITS = 400
 """From how many digits on a number is infinite to every comparison."""
@@ -127,9 +130,10 @@ def refuse_constant(constant: str) -> NoReturn:
 
 def _text(body: bytes, content_type: str) -> str:
     try:
-        text = body.decode(_charset(content_type), errors="replace")
+        charset = codecs.lookup(_charset(content_type)).name
+        text = body.decode("utf-8" if charset in _NO_CHARSETS else charset, errors="replace")
         return text.encode(errors="replace").decode()
-    except (LookupError, ValueError):  # a charset nobody knows, or one that is no charset (idna)
+    except (LookupError, ValueError):  # a charset nobody knows, or a codec that is not for texts
         return body.decode(errors="replace")
 
 

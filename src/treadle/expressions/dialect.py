@@ -120,7 +120,21 @@ def _read(text: str, names: Names, findings: list[Finding]) -> Expression | Temp
 
 def _whole_or_embedded(text: str, names: Names, findings: list[Finding]) -> Expression | Template | str:
     try:
-        return _declared(parse(text), names, findings, text)
+        return _whole(text, names, findings, findings)
+    except ExpressionInvalid:
+        if _ends_inside(text):
+            return _embedded(text, names, findings)
+        raise
+
+
+def _whole(text: str, names: Names, findings: list[Finding], ways: list[Finding] | None) -> Expression:
+    """Read a text that is one expression, in the grammar or a dialect; `ways` takes what is found of ways into values.
+
+    Raises:
+        ExpressionInvalid: it is none.
+    """
+    try:
+        return _declared(parse(text), names, ways, text)
     except ExpressionInvalid as refused:
         repaired = _repaired(text, names, findings)
         if repaired is not None:
@@ -130,11 +144,18 @@ def _whole_or_embedded(text: str, names: Names, findings: list[Finding]) -> Expr
         except ExpressionInvalid:
             raise refused from None
         steps = read_steps(text[node.end :])
-        if steps is not None:
-            return _navigate(node, steps, text, names, findings)
-        if text[node.end :][:1] in (" ", "/", "-", ":", ",", ";", "&", "?", "=", "@", "$"):
-            return _embedded(text, names, findings)
-        raise
+        if not steps:
+            raise
+        return _navigate(node, steps, text, names, ways)
+
+
+def _ends_inside(text: str) -> bool:
+    """Say whether an expression at the start of a text ends where other text goes on."""
+    try:
+        end = parse_prefix(text, 0).end
+    except ExpressionInvalid:
+        return False
+    return text[end : end + 1] in set(" /-:,;&?=@$")
 
 
 def _repaired(text: str, names: Names, findings: list[Finding]) -> Expression | None:
@@ -361,17 +382,4 @@ def read_operand(text: str, names: Names, findings: list[Finding] | None = None)
     Raises:
         ExpressionInvalid: it is no expression.
     """
-    try:
-        return _declared(parse(text), names, None, text)
-    except ExpressionInvalid as refused:
-        repaired = _repaired(text, names, [] if findings is None else findings)
-        if repaired is not None:
-            return repaired
-        try:
-            node = parse_prefix(text, 0)
-        except ExpressionInvalid:
-            raise refused from None
-        steps = read_steps(text[node.end :])
-        if not steps:
-            raise
-        return _navigate(node, steps, text, names, None)
+    return _whole(text, names, [] if findings is None else findings, None)
