@@ -225,3 +225,31 @@ def test_a_server_that_is_not_there():
 
     with pytest.raises(treadle.DocumentInvalid, match=r"cannot be loaded: no connection to 127\.0\.0\.1:9: "):
         asyncio.run(refused())
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"/w.yaml": DOCUMENT.replace("url: api.yaml", "url: file:///etc/api.yaml")},
+        {"/w.yaml": DOCUMENT, "/api.yaml": API.replace("parts/a.yaml", "file:///etc/parts.yaml")},
+    ],
+    ids=["a source", "a reference"],
+)
+def test_what_comes_from_the_network_leads_to_no_file(answers):
+    served = {path: web.Response(body=text) for path, text in answers.items()}
+    program, (found,) = asyncio.run(_check_at(served, "/w.yaml"))
+    assert program is None
+    assert found.rule == "source"
+    assert found.message.endswith("a document from the network must not name files of this machine")
+
+
+def test_relative_sources_are_read_against_the_place_a_document_was_found_at():
+    answers = {
+        "/docs/w.yaml": web.Response(body=DOCUMENT),
+        "/docs/api.yaml": web.Response(body=API),
+        "/docs/parts/a.yaml": web.Response(body=PART),
+        "/docs/more%20parts/q.yaml": web.Response(body=b"{name: q, in: query}"),
+        "/moved.yaml": web.Response(status=302, headers={"Location": "/docs/w.yaml"}),
+    }
+    _, diagnostics = asyncio.run(_check_at(answers, "/moved.yaml"))
+    assert diagnostics == []

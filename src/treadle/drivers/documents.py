@@ -144,17 +144,18 @@ class Library:
                     loaded.document, loaded.reading, found, workflow_id, strict=strict, servers=servers
                 )
             except DocumentsMissing as missing:
-                problem = await self._bring(missing.uris, registry)
+                problem = await self._bring(missing, registry)
                 if problem is not None:
                     return None, [*loaded.diagnostics, problem]
                 continue
             return compiled.program, [*loaded.diagnostics, *compiled.diagnostics]
         raise RunRefused(f"the sources of {loaded.name} refer to more than {MAX_ROUNDS} documents")
 
-    async def _bring(self, uris: list[str], registry: Registry) -> Diagnostic | None:
+    async def _bring(self, missing: DocumentsMissing, registry: Registry) -> Diagnostic | None:
         """Load documents that descriptions refer to into the registry, or say why that is not possible."""
-        for uri in uris:
+        for uri in missing.uris:
             try:
+                refuse_files_from_afar(missing.base, uri)
                 registry.documents[uri] = read((await self._text(uri)).text, uri).value
             except DocumentInvalid as error:
                 return error.diagnostics[0]
@@ -178,7 +179,7 @@ class Library:
         try:
             if override is None:
                 uri = source_uri(urldefrag(urljoin(loaded.base, source.url)).url)
-                _refuse_files_from_afar(loaded, uri)
+                refuse_files_from_afar(loaded.base, uri)
             else:
                 uri = source_uri(str(path) if path else override)
             text, uri = await self._text(uri)
@@ -250,7 +251,12 @@ def source_uri(source: str) -> str:
     raise RunRefused(f"documents are not loaded from {source}", hint="give a path, or an http, https or file URL")
 
 
-def _refuse_files_from_afar(loaded: LoadedDocument, uri: str) -> None:
-    if uri.startswith("file:") and not loaded.base.startswith("file:"):
+def refuse_files_from_afar(base: str, uri: str) -> None:
+    """Make sure that a document from the network leads to no file of this machine.
+
+    Raises:
+        RunRefused: it does.
+    """
+    if uri.startswith("file:") and not base.startswith("file:"):
         hint = "name it yourself with --source, if you mean it"
         raise RunRefused("a document from the network must not name files of this machine", hint=hint)

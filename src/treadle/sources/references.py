@@ -18,11 +18,12 @@ class Resolved(NamedTuple):
 
 
 class DocumentsMissing(TreadleError):
-    """A reference leads into documents that the registry does not have; `uris` names them."""
+    """A reference in the document at `base` leads into documents that the registry does not have; `uris` names them."""
 
-    def __init__(self, uris: list[str]) -> None:
+    def __init__(self, uris: list[str], base: str) -> None:
         super().__init__(f"still missing: {', '.join(uris)}")
         self.uris = uris
+        self.base = base
 
 
 class ReferenceInvalid(TreadleError):
@@ -56,7 +57,7 @@ class Registry:
         except ValueError as error:
             raise ReferenceInvalid(f"`{reference}` in {base} is no URI: {error}") from error
         if uri not in self.documents:
-            raise DocumentsMissing([uri])
+            raise DocumentsMissing([uri], base)
         document = self.documents[uri]
         try:
             reached = pointer.follow(document, pointer.parse(unquote(fragment)))
