@@ -109,4 +109,4 @@ def test_no_part_of_a_secret_is_left_by_a_cut(secret, before, after, name):
     texts = Secrets([secret]).value([ended.error.message, ended.error.hint, *(found.why for found in ended.criteria)])
     parts = {secret[at : at + 5] for at in range(len(secret) - 4)}
     assert not [(part, text) for text in texts for part in parts if part in text]
-    assert all(MASK in text for text in texts[1:2]) or before > 298
+    assert MASK in texts[1] or before > 290  # at the very end, the mask itself is cut
