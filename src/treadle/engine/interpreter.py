@@ -19,7 +19,7 @@ from treadle.engine.payloads import as_sent
 from treadle.engine.program import Action, Body, Call, Poll, Program, Step
 from treadle.engine.secrets import Secrets
 from treadle.engine.transitions import TRANSITIONS, StepStatus, Then
-from treadle.expressions.criteria import Test, Verdict, check
+from treadle.expressions.criteria import Test, Verdict, check, missing_compared
 from treadle.expressions.evaluate import Context, Missing
 from treadle.expressions.payload import Payload, resolve
 from treadle.pointer import replace
@@ -338,9 +338,19 @@ class Run:
                 step.step_id,
                 "the run fails rather than guess what was meant",
             )
+        elif action is None and status is StepStatus.SUCCEEDED:
+            self._warn_of_missing(step, now)
         self._records.append(self._step_ended(step, status, criteria, response, now, action, failure, outputs))
         then = TRANSITIONS[status, matched]
         self._follow(then, action, response, now, failure)
+
+    def _warn_of_missing(self, step: Step, now: float) -> None:
+        """Say that no action matched and why that may not be what was meant: a value to compare was not there."""
+        tests = (test for action in step.on_success for test in action.criteria)
+        absent = next(filter(None, (missing_compared(test, self._context) for test in tests)), "")
+        if absent:
+            message = f"step '{step.step_id}': no action matched, so the workflow goes on: {absent}"
+            self._warn("no-action-matched", message, now)
 
     def _follow(
         self, then: Then, action: Action | None, response: HttpResponse | None, now: float, failure: Failure | None

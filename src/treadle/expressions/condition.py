@@ -336,6 +336,19 @@ def operands(condition: Condition) -> list[Expression]:
     return []
 
 
+def missing_compared(condition: Condition, context: Context) -> str:
+    """Say which value was not there to be compared, or "". A comparison with null asks just that, and does not count."""
+    match condition:
+        case Comparison(_, left, right) if Literal(None) not in (left, right):
+            values = (evaluate(expression, context) for expression in operands(condition))
+            return next((value.why for value in values if isinstance(value, Missing)), "")
+        case And(conditions) | Or(conditions):
+            return next(filter(None, (missing_compared(part, context) for part in conditions)), "")
+        case Not(inner):
+            return missing_compared(inner, context)
+    return ""
+
+
 def explain(condition: Condition, context: Context) -> str:
     """Say why a condition did not hold: the value of each expression in it, or what was missing."""
     found = []

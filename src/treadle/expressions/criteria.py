@@ -121,6 +121,16 @@ def criterion_expressions(test: Test) -> list[Expression]:
     return [test.condition]
 
 
+def missing_compared(test: Test, context: Context) -> str:
+    """Say which value a criterion compared that was not there, or ""."""
+    match test.condition:
+        case conditions.Comparison() | conditions.Not() | conditions.And() | conditions.Or():
+            if test.context is not None:
+                context.value = evaluate(test.context, context)
+            return conditions.missing_compared(test.condition, context)
+    return ""
+
+
 PASSED = Verdict(passed=True)
 
 
