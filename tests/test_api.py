@@ -372,3 +372,18 @@ def test_a_runner_that_is_closed_or_of_another_loop_is_refused():
     asyncio.run(first())
     with pytest.raises(treadle.RunRefused, match="belongs to the event loop"):
         asyncio.run(runner.run("dataiku", None, inputs))
+
+
+def test_a_source_that_is_not_there_is_told_from_a_document_that_is_wrong(tmp_path):
+    path = tmp_path / "w.yaml"
+    steps = "workflows: [{workflowId: w, steps: [{stepId: one, operationId: a}]}]"
+    path.write_text(
+        f"arazzo: 1.0.1\ninfo: {{title: t, version: '1'}}\nsourceDescriptions: [{{name: s, url: no.yaml}}]\n{steps}\n"
+    )
+    with pytest.raises(treadle.SourceInvalid, match="cannot be run") as refused:
+        treadle.run(path)
+    assert [found.rule for found in refused.value.diagnostics] == ["source"]
+    path.write_text("arazzo: 1.0.1\n")
+    with pytest.raises(treadle.DocumentInvalid) as refused:
+        treadle.run(path)
+    assert type(refused.value) is treadle.DocumentInvalid

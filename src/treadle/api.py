@@ -26,7 +26,7 @@ from treadle.engine.journal import Failure, Record
 from treadle.engine.program import Program
 from treadle.engine.report import History, report, step_entries
 from treadle.engine.secrets import Secrets
-from treadle.errors import DocumentInvalid, EffectFailed, RunRefused
+from treadle.errors import DocumentInvalid, EffectFailed, RunRefused, SourceInvalid
 from treadle.sources.request import HttpRequest
 from treadle.vendors import BUNDLES
 from treadle.version import __version__
@@ -219,7 +219,9 @@ class Runner:
         chosen = workflow_id or _only_workflow(loaded)
         program, diagnostics = await self.check(loaded, chosen)
         if program is None:
-            raise DocumentInvalid(f"workflow '{chosen}' of {loaded.name} cannot be run", diagnostics)
+            at_source = any(found.rule == "source" for found in diagnostics)
+            refused = SourceInvalid if at_source else DocumentInvalid
+            raise refused(f"workflow '{chosen}' of {loaded.name} cannot be run", diagnostics)
         sendable = self._sendable.setdefault(loaded, set())
         if chosen not in sendable:
             check_servers(program)

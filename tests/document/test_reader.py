@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loader import cases
-from treadle.diagnostics import Span
 from treadle.document import reader
 from treadle.errors import DocumentInvalid
 
@@ -42,13 +41,6 @@ def test_places_come_in_any_order():
     reading = reader.read("a: 1\nb:\n  - c: 2\n", "f.yaml")
     places = [reading.span(path).line for path in [("b", 0, "c"), ("a",), ("b",), ("x",), ("b", 0, "c")]]
     assert places == [3, 1, 3, 1, 3]
-
-
-def test_offsets_of_the_whole_text():
-    reading = reader.read("a: 1\nb: é\n", "f.yaml")
-    assert reading.offset_span(0, 1) == Span("f.yaml", 1, 1, 1, 2)
-    assert reading.offset_span(5, 9) == Span("f.yaml", 2, 1, 2, 5)
-    assert reading.offset_span(3, 6) == Span("f.yaml", 1, 4, 2, 2)
 
 
 def refusal(text: str) -> str:

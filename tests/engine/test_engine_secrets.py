@@ -93,6 +93,15 @@ DECLARED = {"type": "object", "properties": {"apiKey": {}, "plain": {}}}
 LOUD = st.text('ABCDEFGHKLMNQRWXYZ0123456789/"\\%&+ ', min_size=5, max_size=60).filter(lambda text: len(set(text)) > 3)
 
 
+def test_no_record_holds_an_input_that_somebody_calls_secret():
+    compiled = program({"steps": [{"stepId": "one", "operationId": "a"}], "workflow": {"inputs": DECLARED}})
+    run = Run(
+        compiled, {"apiKey": "by-its-name", "plain": "by-its-value", "more": 1}, secrets=Secrets(["by-its-value"])
+    )
+    (began, *_) = run.begin(0.0)
+    assert began.inputs == {"more": 1}
+
+
 @given(LOUD, st.integers(0, 330), st.integers(0, 60), st.sampled_from(["apiKey", "plain"]))
 @example("K3Y-OF-ABCDEFGHIJKLMNOPQRSTUVWXYZ", 290, 0, "apiKey")
 @example("K3Y-OF-ABCDEFGHIJKLMNOPQRSTUVWXYZ", 110, 0, "plain")

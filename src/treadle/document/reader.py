@@ -4,7 +4,6 @@ Values come from a fast parser that keeps no positions; when a diagnostic needs 
 a parser that does. What the values mean is not known here.
 """
 
-import bisect
 import json
 import re
 from collections.abc import Iterator
@@ -46,7 +45,7 @@ class Reading:
         value: the JSON value (objects, arrays, strings, numbers, booleans, None).
     """
 
-    __slots__ = ("_index", "_line_starts", "_walk", "name", "text", "value")
+    __slots__ = ("_index", "_walk", "name", "text", "value")
 
     def __init__(self, name: str, text: str, value: Any) -> None:
         self.name = name
@@ -54,7 +53,6 @@ class Reading:
         self.value = value
         self._index: dict[tuple[str, ...], _Place] = {}
         self._walk: Iterator[_Place] | None = None
-        self._line_starts: list[int] | None = None
 
     def span(self, at: Path, start: int = 0, end: int | None = None, *, key: bool = False) -> Span:
         """Give the place of the value at `at`, or with `key` of the name it stands under.
@@ -119,16 +117,6 @@ class Reading:
             if found is not None:
                 return found
         return None
-
-    def offset_span(self, start: int, end: int) -> Span:
-        """Give the span between two offsets into the whole text."""
-        if self._line_starts is None:
-            self._line_starts = [0, *(match.end() for match in re.finditer("\n", self.text))]
-        first = bisect.bisect_right(self._line_starts, start) - 1
-        last = bisect.bisect_right(self._line_starts, end) - 1
-        return Span(
-            self.name, first + 1, start - self._line_starts[first] + 1, last + 1, end - self._line_starts[last] + 1
-        )
 
 
 class _Place:

@@ -22,6 +22,7 @@ from treadle.engine.transitions import TRANSITIONS, StepStatus, Then
 from treadle.expressions.criteria import Test, Verdict, check, missing_compared
 from treadle.expressions.evaluate import Context, Missing
 from treadle.expressions.payload import Payload, resolve
+from treadle.expressions.syntax import Template
 from treadle.pointer import replace
 from treadle.sources.request import Argument, HttpRequest, RequestInvalid, build_request
 
@@ -107,7 +108,8 @@ class Run:
 
     def begin(self, now: float) -> list[Record]:
         """Start a new run; `now` in seconds since the epoch. Gives the first records."""
-        shown = {name: value for name, value in self._inputs.items() if name not in self.program.secrets}
+        secret = self.program.secrets
+        shown = {n: value for n, value in self._inputs.items() if n not in secret and not self._secrets.has(value)}
         self._records = [records.RunBegan(now, self.program.workflow_id, shown)]
         self._enter(0, now)
         self._send_what_is_due(now)
@@ -235,7 +237,7 @@ class Run:
             value = resolve(prepared, self._context, missing)
             if isinstance(value, Missing):
                 # An input that was not given leaves its optional parameter out; half a value is never sent.
-                if spec.required or value.unreadable or not _is_plain_reference(prepared):
+                if spec.required or value.unreadable or isinstance(prepared, Template):
                     raise RequestInvalid(f"parameter '{spec.name}' in {spec.location} has no value: {value.why}")
                 self._warn("parameter-left-out", f"parameter '{spec.name}' has no value: {value.why}", now)
                 continue
@@ -452,10 +454,6 @@ class Run:
         if (rule, message) not in self._warned and len(self._warned) < 100:
             self._warned.add((rule, message))
             self._records.append(records.Warned(now, rule, message))
-
-
-def _is_plain_reference(prepared: Payload) -> bool:
-    return type(prepared).__name__ in ("InputReference", "StepReference", "Navigation", "MessagePart", "Selection")
 
 
 def _said_by_server(body: Any, secrets: Secrets) -> str | None:

@@ -23,6 +23,10 @@ class Secrets:
         self._values = tuple(values)
         self._masks: tuple[frozenset[str], re.Pattern[str] | None] | None = None
 
+    def has(self, value: Any) -> bool:
+        """Say whether a value is one of the secrets."""
+        return value in self._values
+
     def _prepared(self) -> tuple[frozenset[str], re.Pattern[str] | None]:
         if self._masks is None:
             texts = {text for value in self._values for text in _texts(value) if text}
