@@ -32,6 +32,28 @@ def properties(schema: Any, root: Any) -> dict[str, Any] | None:
     return found or None
 
 
+def required(schema: Any, root: Any) -> list[str]:
+    """Give the inputs that must be given: those that a schema requires and that have no default."""
+    declared = properties(schema, root) or {}
+    schema = _dereferenced(schema, root)
+    if not isinstance(schema, dict):
+        return []
+    names = [name for part in (schema, *_parts(schema, root)) for name in _names(part.get("required"))]
+    return [
+        name for name in names if not (isinstance(declared.get(name), dict) and "default" in declared.get(name, {}))
+    ]
+
+
+def _parts(schema: dict[str, Any], root: Any) -> list[dict[str, Any]]:
+    parts = schema.get("allOf")
+    found = [_dereferenced(part, root) for part in parts] if isinstance(parts, list) else []
+    return [part for part in found if isinstance(part, dict)]
+
+
+def _names(value: Any) -> list[str]:
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
+
+
 def _dereferenced(schema: Any, root: Any) -> Any:
     for _ in range(20):
         reference = schema.get("$ref") if isinstance(schema, dict) else None

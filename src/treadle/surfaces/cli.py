@@ -192,6 +192,12 @@ _FORMS = {
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, envvar="TREADLE_FORMAT"
 )
 @click.option("--strict", is_flag=True, envvar="TREADLE_STRICT", help="Refuse the loose syntax of real documents.")
+@click.option(
+    "--offline",
+    is_flag=True,
+    envvar="TREADLE_OFFLINE",
+    help="Fetch nothing; what needs a source out of reach is not checked.",
+)
 @click.option("--source", multiple=True, metavar="NAME=FILE-OR-URL", envvar="TREADLE_SOURCE", help="As for run.")
 @click.option("--server", multiple=True, metavar="[SOURCE=]URL", envvar="TREADLE_SERVER", help="As for run.")
 def check(documents: tuple[str, ...], **options: Any) -> None:
@@ -205,7 +211,13 @@ def check(documents: tuple[str, ...], **options: Any) -> None:
 
 
 def _check(
-    sources: tuple[str, ...], form: str, *, strict: bool, source: tuple[str, ...], server: tuple[str, ...]
+    sources: tuple[str, ...],
+    form: str,
+    *,
+    strict: bool,
+    offline: bool,
+    source: tuple[str, ...],
+    server: tuple[str, ...],
 ) -> int:
     import msgspec  # noqa: PLC0415
 
@@ -214,7 +226,7 @@ def _check(
     from treadle.surfaces.report import counted, json_text, text_of_file, write_diagnostics  # noqa: PLC0415
 
     overrides = {"source": _named(source, "source"), "server": _named(server, "server")}
-    found = [diagnostic for name in sources for diagnostic in api.check(name, strict=strict, **overrides)]
+    found = api.check(*sources, strict=strict, offline=offline, **overrides)
     if form == "json":
         print(json_text(msgspec.to_builtins(found), sys.stdout))
     else:

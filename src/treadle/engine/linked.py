@@ -1,0 +1,50 @@
+"""An Arazzo document together with what its Source Descriptions lead to."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from treadle.diagnostics import Diagnostic
+from treadle.document import model
+from treadle.document.reader import Reading
+from treadle.sources.openapi import Description
+
+
+class Source(NamedTuple):
+    """What a Source Description leads to: an API description, another Arazzo document, or why there is neither.
+
+    Attributes:
+        kind: openapi, asyncapi or arazzo, as the Source Description says or as its document shows.
+        out_of_reach: it was not looked for, so nothing that needs it can be checked.
+    """
+
+    kind: str
+    description: Description | None = None
+    document: "LinkedDocument | None" = None
+    problem: Diagnostic | None = None
+    out_of_reach: bool = False
+
+
+class LinkedDocument:
+    """A document, its text, and a Source for each of its Source Descriptions; documents may lead to each other.
+
+    Attributes:
+        uri: its canonical URI: `$self`, resolved, or else where it was found.
+        sources: by the name of the Source Description; filled in when all of them are at hand.
+    """
+
+    __slots__ = ("diagnostics", "document", "reading", "sources", "uri")
+
+    def __init__(
+        self, document: model.Document, reading: Reading, uri: str, diagnostics: list[Diagnostic] | None = None
+    ) -> None:
+        self.document = document
+        self.reading = reading
+        self.uri = uri
+        self.diagnostics = diagnostics or []
+        self.sources: dict[str, Source] = {}
+
+    def linked(self) -> Iterator[tuple[str, "LinkedDocument"]]:
+        """Give the Arazzo documents among the sources, with their names."""
+        for name, source in self.sources.items():
+            if source.document is not None:
+                yield name, source.document
