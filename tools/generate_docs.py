@@ -1,7 +1,7 @@
 """Write the generated parts of docs/, or with --check say which of them are stale.
 
 What is generated: the command line's help pages, effects and records of a run, the table of what follows a step, the
-dialects. Each is read from the code that works by it.
+dialects, the conformance matrix. Each is read from what it is about.
 """
 
 import re
@@ -17,7 +17,11 @@ from treadle.engine.transitions import TRANSITIONS
 from treadle.expressions.dialect import DIALECTS
 from treadle.surfaces.cli import main as command_line
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+from conformance import matrix  # noqa: E402 - the suite is no part of the package, it stands beside it
+
+DOCS = ROOT / "docs"
 NOTE = "<!-- Written by `make docs`; do not edit here. -->\n"
 
 
@@ -96,6 +100,7 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "cli.md": cli_page(),
         DOCS / "reference" / "records.md": records_page(),
         DOCS / "reference" / "dialects.md": dialects_page(),
+        DOCS / "conformance.md": matrix.page(),
         driving: pattern.sub(lambda _: block, driving.read_text("utf-8")),
     }
 

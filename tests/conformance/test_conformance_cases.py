@@ -1,0 +1,23 @@
+"""Every case of the suite, run through Treadle's Python interface."""
+
+import pytest
+from suite_under_test import CASES, problems_of, shrinking
+
+PENDING = shrinking("pending.txt")
+
+
+def _parameters():
+    late = [pytest.mark.xfail(reason="not there yet", strict=True)]
+    return [
+        pytest.param(case, id=f"{case.section}-{case.id}", marks=late if case.id in PENDING else []) for case in CASES
+    ]
+
+
+@pytest.mark.parametrize("case", _parameters())
+def test_case(case, tmp_path):
+    problems = problems_of(case, tmp_path)
+    assert not problems, "\n".join(problems)
+
+
+def test_pending_cases_exist():
+    assert not PENDING.difference(case.id for case in CASES), "pending.txt names cases that are not there"
