@@ -12,8 +12,8 @@ from treadle.drivers.run import drive, interrupted
 from treadle.engine import journal
 from treadle.engine.effects import HttpResponse, Result, SendHttp
 from treadle.engine.interpreter import Run
-from treadle.engine.state import Limits
 from treadle.engine.program import Action, Call, Poll, Program, Step, Workflow
+from treadle.engine.state import Limits
 from treadle.sources.operation import Operation
 
 AGAIN = (Action("again", "goto", 0),)
