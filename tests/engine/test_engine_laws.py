@@ -15,7 +15,7 @@ from treadle.engine.pace import retry_after_seconds
 from treadle.engine.program import Program
 from treadle.engine.transitions import TRANSITIONS, StepStatus
 
-CASES = [*cases("engine/run.yaml"), *cases("engine/loops.yaml")]
+CASES = [*cases("engine/run.yaml"), *cases("engine/loops.yaml"), *cases("engine/workflows.yaml")]
 
 
 def _run(case, prefix=()):
@@ -58,9 +58,11 @@ def test_effects_have_derived_ids_that_are_unique(case):
     ids = [effect.id for effect in first.effects]
     assert len(set(ids)) == len(ids)
     assert ids == [effect.id for effect in second.effects]
-    assert all(
-        identifier.startswith(f"{effect.step_id}/") for identifier, effect in zip(ids, first.effects, strict=True)
-    )
+    for effect in first.effects:
+        *_, step_id, visit, attempt = effect.id.removesuffix("/wait").split("/")
+        assert effect.step_id.split("/")[-1] == step_id
+        assert visit.isdigit()
+        assert attempt.isdigit()
 
 
 @pytest.mark.parametrize("case", CASES)
