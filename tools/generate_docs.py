@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 import msgspec
 
+from treadle.document.dialects import DIALECTS
 from treadle.engine import effects, journal
 from treadle.engine.transitions import TRANSITIONS
-from treadle.expressions.dialect import DIALECTS
 from treadle.surfaces.cli import main as command_line
 
 DOCS = Path(__file__).parent.parent / "docs"
