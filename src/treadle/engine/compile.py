@@ -19,6 +19,7 @@ from treadle.engine.findings import Findings
 from treadle.engine.inputs import check_schema, properties
 from treadle.engine.names import Declared, near
 from treadle.engine.operations import Operations
+from treadle.engine.schema import SchemaInvalid, linked_schema
 from treadle.errors import ExpressionInvalid, InputsInvalid, TreadleError
 from treadle.expressions import payload
 from treadle.expressions.criteria import CRITERIA, Test, criterion_expressions
@@ -103,7 +104,8 @@ class _Compiler(Findings):
         self.workflow = workflow
         self.operations = Operations(document, {name: source.description for name, source in sources.items()}, servers)
         self.problems = {name: source.problem for name, source in sources.items() if source.problem is not None}
-        self.declared = Declared(workflow, properties(workflow.inputs, reading.value))
+        self.inputs = self.schema()
+        self.declared = Declared(workflow, properties(self.inputs, self.inputs))
         self._secrets: set[str] = set()
 
     def names_found(self, expressions: Iterable[Expression], at: Path, number: int) -> None:
@@ -122,7 +124,7 @@ class _Compiler(Findings):
             workflow_id=workflow.workflow_id,
             steps=steps,
             outputs=self.outputs(workflow.outputs, workflow.at, len(workflow.steps)),
-            inputs=self.schema(),
+            inputs=self.inputs,
             secrets=tuple(sorted(self._secrets | self._declared_secrets())),
             self_uri=self.document.self_uri,
             sources={
@@ -143,14 +145,14 @@ class _Compiler(Findings):
                 yield step.at, "a step that sends or receives messages"
 
     def schema(self) -> Any:
-        """Give the schema of the inputs with the components that it may refer to by `#/components/inputs/…`."""
-        schema = self.workflow.inputs
-        if isinstance(schema, dict) and self.document.components.inputs:
-            schema = {**schema, "components": {"inputs": self.document.components.inputs}}
+        """Give the schema of the inputs with everything that it refers to."""
+        at = (*self.workflow.at, "inputs")
         try:
+            schema = linked_schema(self.workflow.inputs, self.reading.value)
             check_schema(schema)
         except InputsInvalid as error:
-            self.refused(error, (*self.workflow.at, "inputs"), "inputs-schema")
+            self.refused(error, (isinstance(error, SchemaInvalid) and error.at) or at, "inputs-schema")
+            return None
         return schema
 
     def _declared_secrets(self) -> set[str]:

@@ -1,5 +1,10 @@
-"""A workflow's inputs against their JSON Schema (2020-12): defaults, conversion of text, every problem at once."""
+"""A workflow's inputs against their JSON Schema (2020-12): defaults, conversion of text, every problem at once.
 
+The schemas here stand alone, as `schema.linked_schema` makes them.
+"""
+
+from collections import deque
+from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -7,7 +12,17 @@ from typing import Any, NamedTuple
 import msgspec
 
 from treadle import pointer
+from treadle.engine.schema import SchemaInvalid, follow_reference, subschemas
 from treadle.errors import InputsInvalid
+
+MAX_DEFAULTS = 10_000
+"""How many defaults may be filled in, one inside another."""
+MAX_DEFAULT_BYTES = 16 * 1024 * 1024
+"""How much text defaults may fill in."""
+MAX_DEPTH = 100
+"""How deep defaults are filled in."""
+MAX_ALTERNATIVES_DEPTH = 2
+"""How deep a problem tells why alternatives inside alternatives do not fit."""
 
 
 class Text(str):
@@ -17,45 +32,54 @@ class Text(str):
 
 
 _TYPES = {"string": str, "object": dict, "array": list, "boolean": bool, "null": type(None)}
+_RANGES: dict[str, dict[str, float]] = {
+    "int32": {"minimum": -(2**31), "maximum": 2**31 - 1, "multipleOf": 1},
+    "int64": {"minimum": -(2**63), "maximum": 2**63 - 1, "multipleOf": 1},
+    "float": {"minimum": -3.4028234663852886e38, "maximum": 3.4028234663852886e38},
+    "double": {"minimum": -1.7976931348623157e308, "maximum": 1.7976931348623157e308},
+}
+"""What the formats of Arazzo ask of numbers (section "Data Types"); all other formats only annotate."""
+_CONDITIONAL = frozenset({"anyOf", "oneOf", "if", "then", "else", "dependentSchemas"})
 
 
 def properties(schema: Any, root: Any) -> dict[str, Any] | None:
-    """Give the declared properties of a schema, following local `$ref` and `allOf`; None when none are declared."""
-    schema = _dereferenced(schema, root)
-    if not isinstance(schema, dict):
-        return None
-    found: dict[str, Any] = {}
-    for part in schema.get("allOf", []) if isinstance(schema.get("allOf"), list) else []:
-        found |= properties(part, root) or {}
-    if isinstance(schema.get("properties"), dict):
-        found |= {str(name): _dereferenced(entry, root) for name, entry in schema["properties"].items()}
-    return found or None
+    """Give the inputs that a schema declares, each with what is said of it; None when none are declared.
 
-
-def _dereferenced(schema: Any, root: Any) -> Any:
-    for _ in range(20):
-        reference = schema.get("$ref") if isinstance(schema, dict) else None
-        if not isinstance(reference, str) or not reference.startswith("#/"):
-            return schema
-        schema = pointer.follow(root, pointer.parse(reference[1:])).value
-    return schema
-
-
-def from_text(schema: Any, name: str, text: str) -> Any:
-    """Convert text to the type that the input's schema asks for; where it does not fit, the text stays as it is.
-
-    A schema that allows a string gets the text; validation says the rest.
+    Declared is what `properties` names, also by reference (a `$ref` into `root`), and in parts that apply together or in
+    some case only. What several parts say of one input is put together; the first that says something wins.
     """
-    declared = (properties(schema, schema) or {}).get(name)
-    types = declared.get("type") if isinstance(declared, dict) else None
-    wanted = {types} if isinstance(types, str) else set(types or ["string"])
-    if "string" in wanted:
-        return text
-    try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return text
-    return text if isinstance(value, str) else value
+    found: dict[str, list[Any]] = {}
+    for part in _applied([schema], root, conditional=True):
+        named = part.get("properties")
+        for name, entry in named.items() if isinstance(named, dict) else ():
+            found.setdefault(name, []).append(entry)
+    return {name: _said(entries, root) for name, entries in found.items()} or None
+
+
+def _said(entries: list[Any], root: Any) -> Any:
+    said: dict[str, Any] = {}
+    for part in _applied(entries, root):
+        said = {**part, **said}
+    return said or entries[0]
+
+
+def _applied(schemas: list[Any], root: Any, *, conditional: bool = False) -> Iterator[dict[str, Any]]:
+    """Give the schemas that apply to a value with these: themselves, what they refer to, the parts of `allOf`.
+
+    With `conditional`, those too that apply in some case only. Each comes once, whatever refers to what.
+    """
+    seen: set[int] = set()
+    todo = deque(schemas)
+    while todo:
+        schema = todo.popleft()
+        if not isinstance(schema, dict) or id(schema) in seen:
+            continue
+        seen.add(id(schema))
+        yield schema
+        todo.append(follow_reference(schema, root))
+        todo += schema["allOf"] if isinstance(schema.get("allOf"), list) else ()
+        if conditional:
+            todo += (part.schema for part in subschemas(schema) if part.at[0] in _CONDITIONAL)
 
 
 def check_schema(schema: Any) -> None:
@@ -65,7 +89,7 @@ def check_schema(schema: Any) -> None:
         InputsInvalid: it is none.
     """
     if schema is not None:
-        _compiled(msgspec.json.encode(schema))
+        _compiled(_encoded(schema))
 
 
 def validated(schema: Any, inputs: dict[str, Any], workflow_id: str) -> tuple[dict[str, Any], list[str]]:
@@ -74,30 +98,51 @@ def validated(schema: Any, inputs: dict[str, Any], workflow_id: str) -> tuple[di
     Raises:
         InputsInvalid: they do not fit; every problem is named with its pointer. Values are not shown.
     """
+    compiled = None if schema is None else _compiled(_encoded(schema))
+    declared = {} if compiled is None else compiled.declared
     inputs = {
-        name: from_text(schema, name, str(value)) if isinstance(value, Text) else _json_value(name, value, workflow_id)
+        name: _from_text(declared.get(name), compiled, str(value))
+        if isinstance(value, Text)
+        else _json_value(name, value, workflow_id)
         for name, value in inputs.items()
     }
-    if schema is None:
+    if compiled is None:
         unknown = [f"workflow '{workflow_id}' declares no inputs; '{name}' is not used" for name in inputs]
-        return dict(inputs), unknown
-    compiled = _compiled(msgspec.json.encode(schema))
-    declared = compiled.declared
-    filled = _filled(schema, inputs, schema, 0) if compiled.has_defaults else inputs
+        return inputs, unknown
+    filled = _Filler(compiled.schema).fill(inputs, [compiled.schema]) if compiled.has_defaults else inputs
     if not compiled.validator.is_valid(filled):
-        problems = [_problem(error) for error in compiled.validator.iter_errors(filled)]
+        problems = list(dict.fromkeys(_problem(error) for error in compiled.validator.iter_errors(filled)))
         hint = "give each as -i NAME=VALUE; the workflow takes " + ", ".join(declared) if declared else None
         message = f"the inputs of workflow '{workflow_id}' are invalid: {'; '.join(problems)}"
         raise InputsInvalid(message, problems, hint=hint)
-    unknown = [
-        f"workflow '{workflow_id}' has no input '{name}'{_meant(name, declared)}" for name in inputs.keys() - declared
-    ]
-    return filled, sorted(unknown)
+    return filled, sorted(_unknown(inputs.keys() - declared.keys(), compiled, workflow_id))
 
 
-def _meant(name: str, declared: dict[str, Any]) -> str:
-    near = get_close_matches(name, declared, 1)
-    return f"; did you mean '{near[0]}'?" if near else ""
+def _unknown(names: set[str], compiled: "_Compiled", workflow_id: str) -> Iterator[str]:
+    for name in names:
+        near = get_close_matches(name, compiled.declared, 1)
+        if near or not compiled.takes_others:
+            yield f"workflow '{workflow_id}' has no input '{name}'" + (f"; did you mean '{near[0]}'?" if near else "")
+
+
+def _from_text(declared: Any, compiled: "_Compiled | None", text: str) -> Any:
+    """Convert text to the type that the input's schema asks for; where it does not fit, the text stays as it is.
+
+    A schema that allows a string gets the text; validation says the rest.
+    """
+    types: set[str] = set()
+    for part in _applied([declared], None if compiled is None else compiled.schema, conditional=True):
+        named = part.get("type", [])
+        types |= {named} if isinstance(named, str) else set(named)
+        values = part["enum"] if isinstance(part.get("enum"), list) else [part["const"]] if "const" in part else []
+        types |= {_type_name(value) for value in values} if "type" not in part else set()
+    if not types or "string" in types:
+        return text
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+    return text if isinstance(value, str) else value
 
 
 def _json_value(name: str, value: Any, workflow_id: str) -> Any:
@@ -109,28 +154,72 @@ def _json_value(name: str, value: Any, workflow_id: str) -> Any:
         raise InputsInvalid(f"the inputs of workflow '{workflow_id}' are invalid: {problem}", [problem]) from error
 
 
-def _filled(schema: Any, value: Any, root: Any, depth: int) -> Any:
-    """Fill in defaults, also in nested objects; JSON Schema itself only annotates them."""
-    if not isinstance(value, dict) or depth > 50:
-        return value
-    result = dict(value)
-    for name, declared in (properties(schema, root) or {}).items():
-        if not isinstance(declared, dict):
-            continue
-        if name not in result and "default" in declared:
-            result[name] = declared["default"]
-        if name in result:
-            result[name] = _filled(declared, result[name], root, depth + 1)
-    return result
+class _Filler:
+    """Fills in defaults, also in nested objects and in items of arrays; JSON Schema itself only annotates them.
+
+    Only what applies in every case counts: `properties`, `items` and their like, by `$ref` and `allOf`.
+    """
+
+    def __init__(self, root: Any) -> None:
+        self.root = root
+        self.left = MAX_DEFAULTS
+        self.bytes_left = MAX_DEFAULT_BYTES
+
+    def fill(self, value: Any, schemas: list[Any], depth: int = 0, inside: frozenset[int] = frozenset()) -> Any:
+        """Give the value with its defaults; `inside` are the schemas whose defaults it stands in."""
+        if depth > MAX_DEPTH or not isinstance(value, dict | list):
+            return value
+        parts = list(_applied(schemas, self.root))
+        if isinstance(value, dict):
+            return self._object(value, parts, depth + 1, inside)
+        return [self.fill(item, _for_item(parts, at), depth + 1, inside) for at, item in enumerate(value)]
+
+    def _object(self, value: dict[str, Any], parts: list[Any], depth: int, inside: frozenset[int]) -> dict[str, Any]:
+        named: dict[str, list[Any]] = {}
+        result = dict(value)
+        for part in parts:
+            declared = part["properties"] if isinstance(part.get("properties"), dict) else {}
+            for name, entry in declared.items():
+                named.setdefault(name, []).append(entry)
+            if isinstance(part.get("additionalProperties"), dict):
+                for name in result.keys() - declared.keys():
+                    named.setdefault(name, []).append(part["additionalProperties"])
+        for name, entries in named.items():
+            around = inside
+            if name not in result:
+                holder = next((part for part in _applied(entries, self.root) if "default" in part), None)
+                if holder is None or id(holder) in inside:
+                    continue  # a default inside of itself would have no end
+                around = inside | {id(holder)}
+                result[name] = self._taken(holder["default"])
+            result[name] = self.fill(result[name], entries, depth, around)
+        return result
+
+    def _taken(self, default: Any) -> Any:
+        self.left -= 1
+        self.bytes_left -= len(msgspec.json.encode(default)) if isinstance(default, dict | list | str) else 0
+        if self.left < 0 or self.bytes_left < 0:
+            problem = "the defaults of the schema have no end"
+            raise InputsInvalid(f"the inputs cannot be filled in: {problem}", [problem])
+        return default
 
 
-def _problem(error: Any) -> str:
+def _for_item(parts: list[Any], at: int) -> list[Any]:
+    """Give the schemas for the item of an array at an index."""
+    found = []
+    for part in parts:
+        first = part["prefixItems"] if isinstance(part.get("prefixItems"), list) else []
+        found.append(first[at] if at < len(first) else part.get("items"))
+    return found
+
+
+def _problem(error: Any, depth: int = 0) -> str:
     """Say what is wrong with one input. The library's own message is not used: it shows the value, maybe a secret."""
     at = pointer.dump([str(token) for token in error.instance_path])
     match error.kind.name:
         case "required":
             return f"'{at}{pointer.dump([error.kind.property])}' is required and absent"
-        case "additionalProperties":
+        case "additionalProperties" | "unevaluatedProperties":
             return ", ".join(f"'{at}{pointer.dump([name])}' is not an input" for name in error.kind.unexpected)
         case "type":
             wanted = " or ".join(error.kind.types)
@@ -142,9 +231,19 @@ def _problem(error: Any) -> str:
             if error.schema_path[-1:] == ["additionalProperties"]:  # nothing is declared beside it
                 return f"'{at or '/'}' takes no inputs"
             return f"'{at or '/'}' is not an input"
+        case "anyOf" | "oneOf" if depth < MAX_ALTERNATIVES_DEPTH:
+            return _no_alternative(error, at, depth)
     expected = error.kind.value
     shown = f": {msgspec.json.encode(expected).decode()}" if isinstance(expected, str | int | float) else ""
     return f"'{at or '/'}' does not keep to '{error.kind.name}'{shown}"
+
+
+def _no_alternative(error: Any, at: str, depth: int) -> str:
+    ways = [" and ".join(_problem(inner, depth + 1) for inner in way[:3]) for way in error.kind.context]
+    if not all(ways):
+        return f"'{at or '/'}' keeps to more than one part of '{error.kind.name}'"
+    more = f" or {len(ways) - 3} more" if len(ways) > 3 else ""
+    return f"'{at or '/'}' keeps to no part of '{error.kind.name}': {' or '.join(dict.fromkeys(ways[:3]))}{more}"
 
 
 def _type_name(value: Any) -> str:
@@ -155,11 +254,28 @@ def _type_name(value: Any) -> str:
 
 
 class _Compiled(NamedTuple):
-    """What is worked out once for a schema, however many runs it serves."""
+    """What is worked out once for a schema, however many runs it serves.
 
+    Attributes:
+        schema: the schema.
+        validator: decides whether inputs fit.
+        declared: the inputs it declares.
+        has_defaults: whether there may be any.
+        takes_others: whether it says itself that there may be other inputs.
+    """
+
+    schema: Any
     validator: Any
     declared: dict[str, Any]
     has_defaults: bool
+    takes_others: bool
+
+
+def _encoded(schema: Any) -> bytes:
+    try:
+        return msgspec.json.encode(schema)
+    except RecursionError as error:
+        raise SchemaInvalid("the schema of the inputs nests too deeply") from error
 
 
 @lru_cache(256)
@@ -168,10 +284,29 @@ def _compiled(text: bytes) -> _Compiled:
 
     schema = msgspec.json.decode(text)
     try:
-        validator = jsonschema_rs.Draft202012Validator(schema, retriever=_not_read)
-        return _Compiled(validator, properties(schema, schema) or {}, b'"default"' in text)
+        asserted = _with_ranges(msgspec.json.decode(text)) if b'"format"' in text else schema
+        validator = jsonschema_rs.Draft202012Validator(asserted, retriever=_not_read)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         raise InputsInvalid(f"the schema of the inputs is invalid: {error}".splitlines()[0], []) from error
+    takes_others = any(
+        part.get("additionalProperties", False) is not False or "patternProperties" in part
+        for part in _applied([schema], schema)
+    )
+    return _Compiled(schema, validator, properties(schema, schema) or {}, b'"default"' in text, takes_others)
+
+
+def _with_ranges(schema: Any) -> Any:
+    """Write what the formats of Arazzo ask of numbers as ranges; the validator itself only annotates formats."""
+    todo = [schema]
+    while todo:
+        part = todo.pop()
+        if not isinstance(part, dict):
+            continue
+        todo += (inner.schema for inner in subschemas(part))
+        kind = part.get("format")
+        if isinstance(kind, str) and kind in _RANGES:
+            part["allOf"] = [*(part["allOf"] if isinstance(part.get("allOf"), list) else []), _RANGES[kind]]
+    return schema
 
 
 def _not_read(uri: str) -> Any:
