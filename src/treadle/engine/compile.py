@@ -29,7 +29,7 @@ from treadle.expressions.payload import Located, Payload
 from treadle.expressions.syntax import Expression, InputReference, Navigation, Template
 from treadle.pointer import Path
 from treadle.sources.openapi import Description
-from treadle.sources.operation import ParameterSpec, undeclared
+from treadle.sources.operation import ParameterSpec, query_conflict, undeclared
 from treadle.sources.references import DocumentsMissing
 from treadle.sources.request import has_form
 
@@ -248,9 +248,6 @@ class _Compiler(Findings):
         for parameter in (*inherited, *self._parameters(step.parameters)):
             location = parameter.location
             at = parameter.at
-            if location == "querystring":
-                self.not_yet("a parameter in querystring", (*at, "in"))
-                continue
             if location is None:
                 self.error("parameter-in", f"parameter '{parameter.name}' does not say where it goes", at, "add `in:`")
                 continue
@@ -271,6 +268,9 @@ class _Compiler(Findings):
             if (name, "path") not in found:
                 message = f"step '{step.step_id}' gives no value for '{name}' in the path {path}"
                 self.error("missing-parameter", message, step.at, f"add a parameter `name: {name}`, `in: path`")
+        conflict = query_conflict(argument.spec for argument in found.values())
+        if conflict is not None:
+            self.error("query-conflict", f"{conflict}, in step '{step.step_id}'", step.at, "give one or the other")
         return tuple(found.values())
 
     def _parameters(self, parameters: tuple[model.Parameter | model.Reusable, ...]) -> list[model.Parameter]:

@@ -157,15 +157,15 @@ class Operations:
         if words and len(words) <= 2 and words[-1].startswith("/"):
             method = words[0].lower() if len(words) == 2 else None
             having = [
-                (found, ("paths", located.path, located.method))
+                (found, located.tokens)
                 for found in self.descriptions.values()
                 for located in found.at_path(words[-1])
-                if method in (None, located.method)
+                if method in (None, located.method.lower())
             ]
         if len(having) == 1:
             return having[0]
         if having:
-            listed = ", ".join(f"{tokens[2].upper()} in {found.name}" for found, tokens in having)
+            listed = ", ".join(f"{tokens[-1].upper()} in {found.name}" for found, tokens in having)
             raise OperationUnknown(f"`{text}` names several operations: {listed}", hint=_PATH_HINT)
         raise ExpressionInvalid(f"`{text}` is no operationPath", hint=_PATH_HINT)
 
@@ -179,9 +179,8 @@ def _loose_tokens(description: Description, fragment: str) -> tuple[str, ...] | 
     if len(tokens) < 3 or tokens[0] != "paths":
         return None
     path = tokens[1] if len(tokens) == 3 and tokens[1].startswith("/") else "/" + "/".join(tokens[1:-1]).lstrip("/")
-    method = tokens[-1].lower()
-    having = {located.method for located in description.at_path(path)}
-    return ("paths", path, method) if method in having else None
+    having = (located for located in description.at_path(path) if located.method.lower() == tokens[-1].lower())
+    return next((located.tokens for located in having), None)
 
 
 def _correct_path(description: Description, tokens: tuple[str, ...]) -> str:
