@@ -8,8 +8,10 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
+import fast_yaml
 import msgspec
 
 from treadle.document.dialects import DIALECTS
@@ -18,6 +20,7 @@ from treadle.engine.transitions import TRANSITIONS
 from treadle.surfaces.cli import main as command_line
 
 DOCS = Path(__file__).parent.parent / "docs"
+EXAMPLES = Path(__file__).parent.parent / "tests" / "cases" / "dialects.yaml"
 NOTE = "<!-- Written by `make docs`; do not edit here. -->\n"
 
 
@@ -71,14 +74,50 @@ def _struct(struct: type[msgspec.Struct]) -> str:
     return f"**{struct.__name__}**: {text}\n\nFields: {fields}.\n"
 
 
+_DIALECTS_INTRODUCTION = """\
+Real documents are written in looser syntax than the specification's. Treadle reads these forms and warns once for each
+text, with its place and the correct form. With `--strict` each is an error: the document is refused before anything is
+sent. A test compiles and runs each example here, as it is written and in its correct form.
+"""
+
+
 def dialects_page() -> str:
-    """Give the loose readings and what the specification asks for."""
-    rows = "\n".join(f"| `{rule}` | {text} |" for rule, text in DIALECTS.items())
-    return (
-        f"# Dialects\n\n{NOTE}\nReal documents are written in looser syntax than the specification's. Treadle reads these forms, warns once\n"
-        "for each text with the correct form, and refuses them under `--strict`.\n\n"
-        f"| warning | what the specification asks for |\n|---|---|\n{rows}\n"
-    )
+    """Give each dialect: what the specification asks for, what people write, how it is read, the correct form."""
+    entries = {entry["rule"]: entry for entry in fast_yaml.safe_load(EXAMPLES.read_text("utf-8"))}
+    rows = "\n".join(f"| [`{rule}`](#{rule}) | {why} |" for rule, why in DIALECTS.items())
+    parts = [
+        f"# Dialects\n\n{NOTE}\n{_DIALECTS_INTRODUCTION}",
+        f"| warning | what the specification asks for |\n|---|---|\n{rows}\n",
+    ]
+    for rule, why in DIALECTS.items():
+        entry = entries[rule]
+        examples = "\n".join(_example(example) for example in entry["examples"])
+        strict = f"\nWith `--strict`: {entry['strict']}\n" if "strict" in entry else ""
+        parts.append(f"## {rule}\n\n{why}\n\n| written | read as | correct |\n|---|---|---|\n{examples}\n{strict}")
+    return "\n".join(parts)
+
+
+def _example(example: dict[str, Any]) -> str:
+    written, correct = (_fragments(example[form]) for form in ("written", "correct"))
+    return f"| {written} | {example['reads']} | {correct} |"
+
+
+def _fragments(fragments: dict[str, Any]) -> str:
+    """Write what stands in a document, each fragment as code in a cell of a table."""
+    texts = (_fragment(place, fragment).replace("|", "\\|") for place, fragment in fragments.items())
+    return " and ".join(f"`{text}`" for text in texts)
+
+
+def _fragment(place: str, fragment: Any) -> str:
+    if isinstance(fragment, dict):  # a Selector Object
+        return "{" + ", ".join(f"{name}: {value}" for name, value in fragment.items()) + "}"
+    text = str(fragment)
+    match place:
+        case "condition" | "operationId" | "operationPath":
+            return f"{place}: {text}"
+        case "jsonpath":
+            return f"condition: {text}, type: jsonpath"
+    return text
 
 
 def transitions_block() -> str:

@@ -9,7 +9,7 @@ DIALECTS = {
     "version-number": "The version of Arazzo is a string of three numbers.",
     "field-of-later-version": "A field belongs to the version of Arazzo that brought it.",
     "uri-reference": "A source's url and `$self` are URI-references (RFC 3986).",
-    "name-characters": "Names of outputs and components match [a-zA-Z0-9._-]+.",
+    "name-characters": "Names of outputs and components match `[a-zA-Z0-9._-]+`.",
     "depends-on-list": "What a workflow or step depends on is a list.",
     "action-name": "An action has a name.",
     "duplicate-action": "A list has no two actions of one name and the same criteria; the second is never reached.",
@@ -26,7 +26,7 @@ DIALECTS = {
     "pointer-without-slash": "A JSON Pointer starts with a slash.",
     "query-in-expression": "A query into a value is a Selector Object.",
     "step-output-without-outputs": "An output of a step stands after `.outputs.`.",
-    "literal-name": "Names of inputs and outputs match [A-Za-z0-9._-]+; no expression can reach others.",
+    "literal-name": "Names of inputs and outputs match `[A-Za-z0-9._-]+`; no expression can reach others.",
     "whole-map": "An expression names one input or output.",
     "embedded-without-braces": "An expression inside other text stands in braces.",
     # Conditions
