@@ -42,6 +42,10 @@ _SECRET_NAME = re.compile(
 )
 
 
+_LARGEST = 1.7976931348623157e308
+"""What a number of YAML may be at most to be a float."""
+
+
 class Source(NamedTuple):
     """A Source Description's description, or the diagnostic that says why it is not there."""
 
@@ -432,7 +436,7 @@ class _Compiler(Findings):
 
 
 def _is_seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LARGEST
 
 
 def _placeholders(path: str) -> list[str]:

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from heapq import nsmallest
 from typing import Any, NamedTuple
 
 from treadle.diagnostics import Severity
 from treadle.document import model
 from treadle.expressions.dialect import Names
 from treadle.expressions.syntax import Expression, InputReference, Navigation, StepReference
+
+MOST_COMPARED = 200
+"""Among how many names a near one is looked for; the comparison is slow, and a document may be large and full of slips."""
 
 
 class Problem(NamedTuple):
@@ -77,7 +81,10 @@ class Declared:
 def near(name: str, known: Iterable[str]) -> str | None:
     """Name what was probably meant, else what there is."""
     names = list(known)
-    close = get_close_matches(name, names, 1, 0.5)
+    if len(names) <= MOST_COMPARED:
+        close = get_close_matches(name, names, 1, 0.5)
+    else:
+        close = [other for other in names if other.lower() == name.lower()]
     if close:
         return f"did you mean '{close[0]}'?"
-    return f"there are {', '.join(sorted(names)[:8])}" if names else None
+    return f"there are {', '.join(nsmallest(8, names))}" if names else None
