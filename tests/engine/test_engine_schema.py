@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,17 +107,35 @@ def test_what_a_schema_declares_is_found_however_it_is_folded(keyword):
     "schema",
     [
         {"$ref": "#"},
+        {"$dynamicRef": "#"},
         {"allOf": [{"$ref": "#"}, {"$ref": "#"}]},
         {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
-        {"properties": {"a": {"$ref": "#"}}, "additionalProperties": {"$ref": "#"}, "items": {"$ref": "#"}},
+        {"properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"not": {"$ref": "#/$defs/a"}}}},
         {"if": {"$ref": "#"}, "then": {"$ref": "#"}, "else": {"$ref": "#"}},
     ],
-    ids=["itself", "all", "two", "parts", "if"],
+    ids=["itself", "dynamic", "all", "two", "below", "if"],
 )
-def test_circles_end(schema):
+def test_circles_are_refused(schema):
+    with pytest.raises(SchemaInvalid, match="refers to itself without end"):
+        linked_schema(schema, {})
+
+
+def test_circles_by_way_of_parts_end():
+    schema = {"properties": {"a": {"$ref": "#"}}, "additionalProperties": {"$ref": "#"}, "items": {"$ref": "#"}}
     linked = linked_schema(schema, {})
-    properties(linked, linked)
-    assert validated(linked, {"a": {"a": {}}}, "w")[0] == {"a": {"a": {}}}
+    assert list(properties(linked, linked)) == ["a"]
+    assert validated(linked, {"a": {"a": {}}}, "w") == ({"a": {"a": {}}}, [])
+
+
+def test_what_takes_too_long_to_check_is_refused():
+    twice = [{"properties": {"x": {"$ref": "#/$defs/a"}}}] * 2
+    schema = linked_schema({"$ref": "#/$defs/a", "$defs": {"a": {"allOf": deepcopy(twice)}}}, {})
+    value = {}
+    for _ in range(40):
+        value = {"x": value}
+    with pytest.raises(InputsInvalid, match="take too long to check"):
+        validated(schema, value, "w")
+    assert validated(schema, {"x": {"x": {"x": 1}}}, "w")[1] == []
 
 
 def test_the_number_of_parts_has_a_limit(monkeypatch):

@@ -3,6 +3,7 @@
 The schemas here stand alone, as `schema.linked_schema` makes them.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from treadle import pointer
-from treadle.engine.schema import SchemaInvalid, follow_reference, subschemas
+from treadle.engine.schema import SchemaInvalid, follow_reference, in_place, subschemas
 from treadle.errors import InputsInvalid
 
 MAX_DEFAULTS = 10_000
@@ -21,6 +22,8 @@ MAX_DEFAULT_BYTES = 16 * 1024 * 1024
 """How much text defaults may fill in."""
 MAX_DEPTH = 100
 """How deep defaults are filled in."""
+MAX_EFFORT = 200_000
+"""How many schemas may apply to the inputs and their parts, all in all, when parts of the schema are shared."""
 MAX_ALTERNATIVES_DEPTH = 2
 """How deep a problem tells why alternatives inside alternatives do not fit."""
 
@@ -110,6 +113,8 @@ def validated(schema: Any, inputs: dict[str, Any], workflow_id: str) -> tuple[di
         unknown = [f"workflow '{workflow_id}' declares no inputs; '{name}' is not used" for name in inputs]
         return inputs, unknown
     filled = _Filler(compiled.schema).fill(inputs, [compiled.schema]) if compiled.has_defaults else inputs
+    if compiled.shares_parts:
+        _check_effort(compiled.schema, filled)
     if not compiled.validator.is_valid(filled):
         problems = list(dict.fromkeys(_problem(error) for error in compiled.validator.iter_errors(filled)))
         hint = "give each as -i NAME=VALUE; the workflow takes " + ", ".join(declared) if declared else None
@@ -204,6 +209,31 @@ class _Filler:
         return default
 
 
+def _check_effort(root: Any, value: Any) -> None:
+    """Refuse inputs whose checking would take very long: a schema may apply twice to each part, and so on inside it.
+
+    The count is of schemas that may apply to some value, at most; a validator cannot be stopped once it has begun.
+    """
+    todo = [(root, value)]
+    left = MAX_EFFORT
+    while todo:
+        schema, part = todo.pop()
+        if not isinstance(schema, dict):
+            continue
+        left -= 1
+        if left < 0:
+            problem = "they take too long to check against their schema"
+            raise InputsInvalid(f"the inputs are invalid: {problem}", [problem])
+        todo += ((inner, part) for inner in in_place(schema, root))
+        for inner in subschemas(schema):
+            if inner.in_place:
+                continue
+            if inner.at[0] == "properties":
+                todo += [(inner.schema, part[inner.at[1]])] if isinstance(part, dict) and inner.at[1] in part else []
+            elif isinstance(part, dict | list) and inner.at[0] not in ("$defs", "definitions"):
+                todo += ((inner.schema, each) for each in (part.values() if isinstance(part, dict) else part))
+
+
 def _for_item(parts: list[Any], at: int) -> list[Any]:
     """Give the schemas for the item of an array at an index."""
     found = []
@@ -262,6 +292,7 @@ class _Compiled(NamedTuple):
         declared: the inputs it declares.
         has_defaults: whether there may be any.
         takes_others: whether it says itself that there may be other inputs.
+        shares_parts: whether something is referred to twice, so that checking may take very long.
     """
 
     schema: Any
@@ -269,6 +300,7 @@ class _Compiled(NamedTuple):
     declared: dict[str, Any]
     has_defaults: bool
     takes_others: bool
+    shares_parts: bool
 
 
 def _encoded(schema: Any) -> bytes:
@@ -292,7 +324,10 @@ def _compiled(text: bytes) -> _Compiled:
         part.get("additionalProperties", False) is not False or "patternProperties" in part
         for part in _applied([schema], schema)
     )
-    return _Compiled(schema, validator, properties(schema, schema) or {}, b'"default"' in text, takes_others)
+    declared = properties(schema, schema) or {}
+    references = re.findall(rb'"\$(?:dynamicR|r)ef":"[^"]*"', text)
+    shares = len(references) > len(set(references))
+    return _Compiled(schema, validator, declared, b'"default"' in text, takes_others, shares)
 
 
 def _with_ranges(schema: Any) -> Any:

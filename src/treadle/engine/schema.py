@@ -273,7 +273,7 @@ class _Linker:
 
 def follow_reference(schema: Any, root: Any) -> Any:
     """Give what the `$ref` of a schema names in a schema that stands alone; None where there is none."""
-    reference = schema.get("$ref") if isinstance(schema, dict) else None
+    reference = schema.get("$ref", schema.get("$dynamicRef")) if isinstance(schema, dict) else None
     if not isinstance(reference, str) or not reference.startswith("#"):
         return None
     try:
@@ -284,22 +284,39 @@ def follow_reference(schema: Any, root: Any) -> Any:
 
 
 def _check_unfolding(linked: dict[str, Any]) -> None:
-    """Refuse a schema that unfolds without bound: validators follow each reference each time they meet it."""
+    """Refuse a schema that unfolds without end for one value: validators follow each reference each time they meet it.
+
+    References to itself by way of properties or items are fine: values end.
+    """
     unfolded: dict[int, int] = {}
-    todo: list[tuple[dict[str, Any], bool]] = [(linked, False)]
+    for schema in _all_parts(linked):
+        todo: list[tuple[dict[str, Any], list[dict[str, Any]] | None]] = [(schema, None)]
+        while todo:
+            part, same = todo.pop()
+            if same is None and id(part) not in unfolded:
+                same = in_place(part, linked)
+                unfolded[id(part)] = 0  # until all of it is counted
+                todo.append((part, same))
+                todo += ((inner, None) for inner in same)
+            elif same is None and unfolded[id(part)] == 0:
+                raise SchemaInvalid("the schema of the inputs refers to itself without end")
+            elif same is not None:
+                unfolded[id(part)] = 1 + sum(unfolded[id(inner)] for inner in same)
+                if unfolded[id(part)] > MAX_UNFOLDED:
+                    message = f"the schema of the inputs unfolds to more than {MAX_UNFOLDED:,} parts for one value"
+                    raise SchemaInvalid(message)
+
+
+def _all_parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    todo = [schema]
     while todo:
-        schema, seen = todo.pop()
-        inner = [part for part in subschemas(schema) if isinstance(part.schema, dict)]
-        same = [part.schema for part in inner if part.in_place]
-        target = follow_reference(schema, linked)
-        same += [target] if isinstance(target, dict) else []
-        if not seen:
-            if id(schema) in unfolded:
-                continue
-            unfolded[id(schema)] = 1  # and so it stays where it refers to itself
-            todo.append((schema, True))
-            todo += ((it, False) for it in (*same, *(part.schema for part in inner)) if id(it) not in unfolded)
-            continue
-        unfolded[id(schema)] = 1 + sum(unfolded[id(it)] for it in same)
-        if unfolded[id(schema)] > MAX_UNFOLDED:
-            raise SchemaInvalid(f"the schema of the inputs unfolds to more than {MAX_UNFOLDED:,} parts for one value")
+        part = todo.pop()
+        yield part
+        todo += (inner.schema for inner in subschemas(part) if isinstance(inner.schema, dict))
+
+
+def in_place(schema: dict[str, Any], root: Any) -> list[dict[str, Any]]:
+    """Give the schemas that apply, or may apply, to the same value as a schema that stands alone."""
+    found = [part.schema for part in subschemas(schema) if part.in_place and isinstance(part.schema, dict)]
+    target = follow_reference(schema, root)
+    return [*found, target] if isinstance(target, dict) else found
