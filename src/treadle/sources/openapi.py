@@ -125,7 +125,7 @@ def _version(name: str, value: Any) -> Version:
             if written == prefix or written.startswith(f"{prefix}."):
                 return version
     if isinstance(value, dict) and "swagger" in value:
-        found, hint = f"Swagger {value['swagger']}", "convert it to OpenAPI 3"
+        found, hint = f"Swagger {value['swagger']}", "convert it to OpenAPI 3.0 or 3.1"
     elif isinstance(value, dict) and "arazzo" in value:
         found, hint = "an Arazzo document", "say `type: arazzo` if workflows of it are meant"
     elif isinstance(value, dict) and "asyncapi" in value:
