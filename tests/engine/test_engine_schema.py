@@ -138,6 +138,12 @@ def test_what_takes_too_long_to_check_is_refused():
     assert validated(schema, {"x": {"x": {"x": 1}}}, "w")[1] == []
 
 
+def test_a_reference_that_leads_nowhere_declares_nothing():
+    for reference in ("#/none", "#/a~2", "#none", "other.yaml", 5):
+        schema = {"$ref": reference, "properties": {"a": {}}}
+        assert properties(schema, schema) == {"a": {}}
+
+
 def test_the_number_of_parts_has_a_limit(monkeypatch):
     monkeypatch.setattr(schemas, "MAX_PARTS", 10)
     with pytest.raises(SchemaInvalid, match="has more than 10 parts"):

@@ -253,7 +253,7 @@ def _written(condition: Condition, base: Expression | None) -> str:
         case conditions.Operand(expression):
             if not isinstance(expression, Template):
                 return dump(expression)
-            parts = (part if isinstance(part, str) else f"{{{dump(part)}}}" for part in expression.parts)
+            parts = (it.replace("'", "''") if isinstance(it, str) else f"{{{dump(it)}}}" for it in expression.parts)
             return f"'{''.join(parts)}'"
         case conditions.Comparison(operator, left, right):
             compound = (conditions.Comparison, conditions.And, conditions.Or)
