@@ -18,6 +18,7 @@ from treadle.document.fields import (
     Field,
     Reader,
     anything,
+    check_since,
     kind,
     label,
     list_of,
@@ -138,6 +139,7 @@ def _named_action(read: Reader, kind: str) -> Reader:
 
 def _selector_or_text(builder: Builder, value: Any, at: Path) -> Any:
     if isinstance(value, dict):
+        check_since(builder, "a Selector Object", "1.1", at)
         return _SELECTOR_OBJECT(builder, value, at)
     return _string(builder, value, at)
 
@@ -193,7 +195,9 @@ _PARAMETER = object_of(
     model.Parameter,
     (
         Field("name", "name", _string, required=True),
-        Field("in", "location", one_of("path", "query", "querystring", "header", "cookie")),
+        Field(
+            "in", "location", one_of("path", "query", "querystring", "header", "cookie", since={"querystring": "1.1"})
+        ),
         Field("value", "value", anything, required=True),
     ),
 )
@@ -309,7 +313,7 @@ _DOCUMENT = (
                 (
                     Field("name", "name", _string, required=True),
                     Field("url", "url", _uri_reference, required=True),
-                    Field("type", "type", one_of("openapi", "asyncapi", "arazzo")),
+                    Field("type", "type", one_of("openapi", "asyncapi", "arazzo", since={"asyncapi": "1.1"})),
                 ),
             ),
             at_least=1,

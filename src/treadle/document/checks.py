@@ -10,6 +10,14 @@ from treadle.pointer import Path
 _STRICT_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _SOURCE = re.compile(r"\{?\$sourceDescriptions\.([A-Za-z0-9_-]+)\.")
 
+_SCHEMA_KEYWORDS = frozenset({
+    "type", "properties", "required", "$ref", "$id", "$schema", "$defs", "$anchor", "$dynamicRef", "$comment", "definitions",
+    "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "enum", "const", "title", "description", "default", "examples",
+    "additionalProperties", "patternProperties", "propertyNames", "minProperties", "maxProperties", "dependentRequired",
+    "dependentSchemas", "unevaluatedProperties", "format",
+})  # fmt: skip
+"""What a schema of an object may say; one that says nothing of this is none."""
+
 Action = model.SuccessAction | model.FailureAction
 
 
@@ -37,6 +45,7 @@ def _check_workflow(
 ) -> None:
     steps = [(step.step_id, (*step.at, "stepId")) for step in workflow.steps]
     _unique(builder, steps, "stepId")
+    _check_inputs(builder, workflow)
     _reachable(builder, steps, "step")
     _check_actions(builder, workflow.success_actions, components.success_actions, components)
     _check_actions(builder, workflow.failure_actions, components.failure_actions, components)
@@ -65,6 +74,17 @@ def _reachable(builder: Builder, names: Iterable[tuple[str, Path]], word: str) -
         if not _STRICT_NAME.fullmatch(name):
             message = f"no runtime expression can name the {word} {name!r}"
             builder.warn("unreachable-name", message, at, "use letters, digits, '-' and '_' only")
+
+
+def _check_inputs(builder: Builder, workflow: model.Workflow) -> None:
+    """Warn of inputs by their names alone: in a JSON Schema they stand under `properties`, and nothing is said here."""
+    schema = workflow.inputs
+    if isinstance(schema, dict) and schema and schema.keys().isdisjoint(_SCHEMA_KEYWORDS):
+        name = next(iter(schema))
+        message = f"'{name}' is no keyword of JSON Schema, so these inputs declare nothing"
+        builder.warn(
+            "inputs-keywords", message, (*workflow.at, "inputs", name), "put the inputs under `properties:`", key=True
+        )
 
 
 # Steps

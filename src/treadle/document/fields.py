@@ -126,11 +126,15 @@ def not_negative(read: Reader) -> Reader:
     return checked
 
 
-def one_of(*allowed: str, hint: dict[str, str] | None = None) -> Reader:
-    """Take one of these texts; `hint` has advice for values that people write instead."""
+def one_of(*allowed: str, hint: dict[str, str] | None = None, since: dict[str, str] | None = None) -> Reader:
+    """Take one of these texts.
+
+    `hint` has advice for values that people write instead, `since` the version of Arazzo that brought a value.
+    """
 
     def read(builder: Builder, value: Any, at: Path) -> Any:
         if value in allowed:
+            check_since(builder, f"'{value}'", (since or {}).get(value, ""), at)
             return value
         choices = ", ".join(f"'{choice}'" for choice in allowed)
         advice = (hint or {}).get(value) if isinstance(value, str) else None
@@ -210,7 +214,7 @@ def object_of(
                 result = field.read(builder, entry, (*at, name))
                 refused |= result is REFUSED
                 found[field.attribute] = result
-                _check_since(builder, field, at)
+                check_since(builder, f"the field '{name}'", field.since, (*at, name), key=True)
             elif name.startswith("x-"):
                 extensions[name] = entry
             else:
@@ -229,15 +233,11 @@ def object_of(
     return read
 
 
-def _check_since(builder: Builder, field: Field, at: Path) -> None:
-    if field.since > builder.version:
-        builder.dialect(
-            "field-of-later-version",
-            f"the field '{field.name}' came with Arazzo {field.since}, but the document says {builder.version}",
-            (*at, field.name),
-            f"write `arazzo: {field.since}.0` at the top",
-            key=True,
-        )
+def check_since(builder: Builder, what: str, since: str, at: Path, *, key: bool = False) -> None:
+    """Note the dialect that something stands in a document of an earlier version of Arazzo."""
+    if since > builder.version:
+        message = f"{what} came with Arazzo {since}, but the document says {builder.version}"
+        builder.dialect("field-of-later-version", message, at, f"write `arazzo: {since}.0` at the top", key=key)
 
 
 def _unknown_field(builder: Builder, title: str, name: str, known: tuple[str, ...], at: Path) -> None:

@@ -20,7 +20,7 @@ from treadle.engine.inputs import check_schema, properties
 from treadle.engine.names import Declared, near
 from treadle.engine.operations import Operations
 from treadle.engine.schema import SchemaInvalid, linked_schema
-from treadle.errors import ExpressionInvalid, InputsInvalid, TreadleError
+from treadle.errors import ExpressionInvalid, TreadleError
 from treadle.expressions import payload
 from treadle.expressions.criteria import CRITERIA, Test, criterion_expressions
 from treadle.expressions.dialect import Finding
@@ -153,9 +153,9 @@ class _Compiler(Findings):
         at = (*self.workflow.at, "inputs")
         try:
             schema = linked_schema(self.workflow.inputs, self.reading.value)
-            check_schema(schema)
-        except InputsInvalid as error:
-            self.refused(error, (isinstance(error, SchemaInvalid) and error.at) or at, "inputs-schema")
+            check_schema(schema, at)
+        except SchemaInvalid as error:
+            self.refused(error, error.at or at, "inputs-schema")
             return None
         return schema
 

@@ -15,6 +15,7 @@ import msgspec
 from treadle import pointer
 from treadle.engine.schema import SchemaInvalid, follow_reference, in_place, subschemas
 from treadle.errors import InputsInvalid
+from treadle.pointer import Path
 
 MAX_DEFAULTS = 10_000
 """How many defaults may be filled in, one inside another."""
@@ -42,6 +43,12 @@ _RANGES: dict[str, dict[str, float]] = {
     "double": {"minimum": -1.7976931348623157e308, "maximum": 1.7976931348623157e308},
 }
 """What the formats of Arazzo ask of numbers (section "Data Types"); all other formats only annotate."""
+_SCHEMA_HINTS = {
+    "required": "`required` is a list of names and stands beside `properties`",
+    "type": "the types are string, number, integer, boolean, array, object and null",
+    "pattern": "patterns are regular expressions of ECMA-262, as in JavaScript",
+    "items": "`items` is one schema for all items; `prefixItems` is a list of schemas for the first ones",
+}
 _CONDITIONAL = frozenset({"anyOf", "oneOf", "if", "then", "else", "dependentSchemas"})
 
 
@@ -85,14 +92,19 @@ def _applied(schemas: list[Any], root: Any, *, conditional: bool = False) -> Ite
             todo += (part.schema for part in subschemas(schema) if part.at[0] in _CONDITIONAL)
 
 
-def check_schema(schema: Any) -> None:
-    """Refuse what is no JSON Schema, before anybody gives inputs.
+def check_schema(schema: Any, at: Path = ()) -> None:
+    """Refuse what is no JSON Schema, before anybody gives inputs; `at` is its place in the document.
 
     Raises:
-        InputsInvalid: it is none.
+        SchemaInvalid: it is none; its place is that of what is wrong, as far as that stands in this schema.
     """
-    if schema is not None:
+    if schema is None:
+        return
+    try:
         _compiled(_encoded(schema))
+    except SchemaInvalid as error:
+        error.at = at if error.at[:1] == ("$defs",) else (*at, *error.at)
+        raise
 
 
 def validated(schema: Any, inputs: dict[str, Any], workflow_id: str) -> tuple[dict[str, Any], list[str]]:
@@ -318,8 +330,14 @@ def _compiled(text: bytes) -> _Compiled:
     try:
         asserted = _with_ranges(msgspec.json.decode(text)) if b'"format"' in text else schema
         validator = jsonschema_rs.Draft202012Validator(asserted, retriever=_not_read)
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-        raise InputsInvalid(f"the schema of the inputs is invalid: {error}".splitlines()[0], []) from error
+    except jsonschema_rs.ValidationError as error:
+        path = tuple(error.instance_path)
+        where = f"at '{pointer.dump(path)}', " if path else ""
+        words = str(error).splitlines()[0].replace(" under any of the schemas listed in the 'anyOf' keyword", " here")
+        hint = _SCHEMA_HINTS.get(str(path[-1])) if path else None
+        raise SchemaInvalid(f"the schema of the inputs is invalid: {where}{words}", path, hint=hint) from error
+    except (jsonschema_rs.ReferencingError, ValueError) as error:
+        raise SchemaInvalid(f"the schema of the inputs is invalid: {error}".splitlines()[0]) from error
     takes_others = any(
         part.get("additionalProperties", False) is not False or "patternProperties" in part
         for part in _applied([schema], schema)
