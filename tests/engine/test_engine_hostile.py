@@ -190,6 +190,7 @@ def test_hostile_texts(text):
         load(text[1], strict=strict)
 
 
+@settings(deadline=None)
 @given(
     st.text()
     | st.lists(st.sampled_from([*"a: -[]{}'\"|>&*!?#%@\n\t,1\\\0\ufeff\u2028", "arazzo: 1.1.0\n", "- "])).map("".join)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loader import cases
@@ -193,6 +193,7 @@ schema_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(schema_values, schema_values, st.dictionaries(names, plain, max_size=3))
 def test_any_schema_is_linked_or_refused(schema, component, inputs):
     whole = {"workflows": [{"inputs": schema}], "components": {"inputs": {"c": component}}}

@@ -121,7 +121,8 @@ class Operations:
         if described is not None and tokens is not None:
             return described.at_pointer(dump(tokens)), _correct_path(described, tokens)
         if described is not None and fragment.startswith("/"):
-            return described.at_pointer(unquote(fragment)), ""  # which says what it has not
+            # There is no such operation, and the description says so best.
+            return described.at_pointer(unquote(fragment)), f"{{$sourceDescriptions.{described.name}.url}}#{fragment}"
         described, tokens = self._by_method_and_path(text)
         return described.at_pointer(dump(tokens)), _correct_path(described, tokens)
 

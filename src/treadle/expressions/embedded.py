@@ -27,6 +27,8 @@ _BARE = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _HOLDER = re.compile(r"\$inputs\.|\$steps\.([A-Za-z0-9_-]+)\.outputs\.")
+_GRAPHQL = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*\s*:\s*\[*[A-Z]")
+"""`$url: String!`: a text of GraphQL has variables of its own, which may have names of roots."""
 _CLOSING = ".,;:!?)"
 _NOT_IN_THE_ADVICE = ("literal-name", "query-in-expression")
 """Dialects that the advice for the whole text does not put right."""
@@ -50,7 +52,7 @@ def read_embedded(
         ExpressionInvalid: a brace with `$` opens, but no expression and closing brace follow.
     """
     found: list[Finding] = []
-    pieces = list(_pieces(text, names, found, dotted=dotted))
+    pieces = list(_pieces(text, names, found, dotted=dotted or _GRAPHQL.search(text) is not None))
     parts: list[str | Expression] = []
     correct = []
     at = 0
