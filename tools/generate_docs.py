@@ -4,24 +4,26 @@ What is generated: the command line's help pages, effects and records of a run, 
 dialects, the conformance matrix. Each is read from what it is about.
 """
 
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
+import fast_yaml
 import msgspec
 
+from treadle.document.dialects import DIALECTS
 from treadle.engine import effects, journal
-from treadle.engine.transitions import TRANSITIONS
-from treadle.expressions.dialect import DIALECTS
 from treadle.surfaces.cli import main as command_line
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 from conformance import matrix  # noqa: E402 - the suite is no part of the package, it stands beside it
+from tables import TABLES  # noqa: E402 - stands beside this script
 
 DOCS = ROOT / "docs"
+EXAMPLES = ROOT / "tests" / "cases" / "dialects.yaml"
 NOTE = "<!-- Written by `make docs`; do not edit here. -->\n"
 
 
@@ -54,8 +56,8 @@ def records_page() -> str:
         "Effects": (effects.SendHttp, effects.Sleep),
         "Results": (effects.HttpResponse, effects.HttpFailed, effects.Slept),
         "Records": (
-            journal.RunBegan, journal.StepBegan, journal.Delivered, journal.StepEnded, journal.Waiting, journal.Warned, journal.Repeated,
-            journal.Stopped, journal.RunEnded,
+            journal.RunBegan, journal.StepBegan, journal.Delivered, journal.StepEnded, journal.Transferred, journal.Waiting,
+            journal.Warned, journal.Repeated, journal.Stopped, journal.RunEnded,
         ),
     }  # fmt: skip
     parts = [
@@ -75,33 +77,74 @@ def _struct(struct: type[msgspec.Struct]) -> str:
     return f"**{struct.__name__}**: {text}\n\nFields: {fields}.\n"
 
 
+_DIALECTS_INTRODUCTION = """\
+Real documents are written in looser syntax than the specification's. Treadle reads these forms and warns once for each
+text, with its place and the correct form. With `--strict` each is an error: the document is refused before anything is
+sent. A test compiles and runs each example here, as it is written and in its correct form.
+"""
+
+
 def dialects_page() -> str:
-    """Give the loose readings and what the specification asks for."""
-    rows = "\n".join(f"| `{rule}` | {text} |" for rule, text in DIALECTS.items())
-    return (
-        f"# Dialects\n\n{NOTE}\nReal documents are written in looser syntax than the specification's. Treadle reads these forms, warns once\n"
-        "for each text with the correct form, and refuses them under `--strict`.\n\n"
-        f"| warning | what the specification asks for |\n|---|---|\n{rows}\n"
-    )
+    """Give each dialect: what the specification asks for, what people write, how it is read, the correct form."""
+    entries = {entry["rule"]: entry for entry in fast_yaml.safe_load(EXAMPLES.read_text("utf-8"))}
+    rows = "\n".join(f"| [`{rule}`](#{rule}) | {why} |" for rule, why in DIALECTS.items())
+    parts = [
+        f"# Dialects\n\n{NOTE}\n{_DIALECTS_INTRODUCTION}",
+        f"| warning | what the specification asks for |\n|---|---|\n{rows}\n",
+    ]
+    for rule, why in DIALECTS.items():
+        entry = entries[rule]
+        examples = "\n".join(_example(example) for example in entry["examples"])
+        strict = f"\nWith `--strict`: {entry['strict']}\n" if "strict" in entry else ""
+        parts.append(f"## {rule}\n\n{why}\n\n| written | read as | correct |\n|---|---|---|\n{examples}\n{strict}")
+    return "\n".join(parts)
 
 
-def transitions_block() -> str:
-    """Give the table of what follows a step."""
-    rows = "\n".join(f"| {status} | {matched} | {then} |" for (status, matched), then in TRANSITIONS.items())
-    return f"| the step | the action | then |\n|---|---|---|\n{rows}"
+def _example(example: dict[str, Any]) -> str:
+    written, correct = (_fragments(example[form]) for form in ("written", "correct"))
+    return f"| {written} | {example['reads']} | {correct} |"
+
+
+def _fragments(fragments: dict[str, Any]) -> str:
+    """Write what stands in a document, each fragment as code in a cell of a table."""
+    texts = (_fragment(place, fragment).replace("|", "\\|") for place, fragment in fragments.items())
+    return " and ".join(f"`{text}`" for text in texts)
+
+
+def _fragment(place: str, fragment: Any) -> str:
+    if isinstance(fragment, dict):  # a Selector Object
+        return "{" + ", ".join(f"{name}: {value}" for name, value in fragment.items()) + "}"
+    text = str(fragment)
+    match place:
+        case "condition" | "operationId" | "operationPath":
+            return f"{place}: {text}"
+        case "jsonpath":
+            return f"condition: {text}, type: jsonpath"
+    return text
+
+
+def filled(path: Path) -> str:
+    """Give a page with every table that it has marks for: `<!-- NAME -->` and `<!-- /NAME -->`."""
+    text = path.read_text("utf-8")
+    for name, draw in TABLES.items():
+        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if start in text:
+            before, _, rest = text.partition(start)
+            drawn = draw()
+            line = "\n" if "\n" in drawn else ""
+            text = before + start + line + drawn + line + end + rest.partition(end)[2]
+    return text
 
 
 def pages() -> dict[Path, str]:
     """Give every generated text by the file it stands in."""
-    driving = DOCS / "driving-the-engine.md"
-    block = f"<!-- transitions -->\n{transitions_block()}\n<!-- /transitions -->"
-    pattern = re.compile("<!-- transitions -->.*<!-- /transitions -->", re.DOTALL)
+    drawn = [DOCS / "driving-the-engine.md", *sorted((DOCS / "concepts").glob("*.md"))]
     return {
         DOCS / "reference" / "cli.md": cli_page(),
         DOCS / "reference" / "records.md": records_page(),
         DOCS / "reference" / "dialects.md": dialects_page(),
         DOCS / "conformance.md": matrix.page(),
-        driving: pattern.sub(lambda _: block, driving.read_text("utf-8")),
+        **{path: filled(path) for path in drawn},
     }
 
 

@@ -10,6 +10,7 @@ from loader import cases
 from treadle.diagnostics import code_frame
 from treadle.document import model
 from treadle.document.build import build
+from treadle.document.dialects import strictly
 from treadle.document.reader import read
 
 BASE = """\
@@ -30,12 +31,14 @@ def document(case) -> str:
     if "without" in case:
         text = "".join(line for line in text.splitlines(keepends=True) if case["without"] not in line)
     for name, depth in (("step", 8), ("workflow", 4), ("root", 0)):
-        text += indent(case.get(name, ""), " " * depth)
+        if name in case:
+            text = text.removesuffix("\n") + "\n" + indent(case[name], " " * depth)
     return text.replace("arazzo: 1.1.0", f"arazzo: {case.get('version', '1.1.0')}", 1)
 
 
-def build_text(text: str):
-    return build(read(text, "f.yaml"))
+def build_text(text: str, *, strict: bool = False):
+    built, diagnostics = build(read(text, "f.yaml"))
+    return built, [strictly(found) for found in diagnostics] if strict else diagnostics
 
 
 def shown(diagnostic) -> str:
@@ -46,7 +49,7 @@ def shown(diagnostic) -> str:
 
 @pytest.mark.parametrize("case", cases("document/build.yaml"))
 def test_findings(case):
-    built, diagnostics = build_text(document(case))
+    built, diagnostics = build_text(document(case), strict=case.get("strict", False))
     assert [shown(diagnostic) for diagnostic in diagnostics] == case["found"]
     assert (built is None) is case.get("refused", False)
 
@@ -63,7 +66,7 @@ def test_every_field_of_every_object_arrives():
         arazzo: 1.1.0
         $self: https://example.com/flows.yaml
         info: {title: t, version: '1', summary: s, description: d}
-        sourceDescriptions: [{name: api, url: openapi.yaml, type: openapi}]
+        sourceDescriptions: [{name: api, url: asyncapi.yaml, type: asyncapi}]
         components:
           inputs: {page: {type: object}, any: true}
           parameters: {page: {name: page, in: query, value: 1}}
@@ -108,7 +111,7 @@ def test_every_field_of_every_object_arrives():
     assert (built.arazzo, built.self_uri) == ("1.1.0", "https://example.com/flows.yaml")
     assert built.info == model.Info("t", "1", "s", "d", at=("info",))
     assert built.source_descriptions[0] == model.SourceDescription(
-        "api", "openapi.yaml", "openapi", at=("sourceDescriptions", 0)
+        "api", "asyncapi.yaml", "asyncapi", at=("sourceDescriptions", 0)
     )
     assert built.components.inputs == {"page": {"type": "object"}, "any": True}
     assert built.components.parameters["page"].location == "query"
@@ -149,3 +152,27 @@ def test_what_is_wrong_is_left_out_and_the_rest_is_built():
     built, _ = build_text(document({"step": "outputs: {a: 1, b: $url}\nonSuccess: [{name: n, type: end}, 7]"}))
     step = built.workflows[0].steps[0]
     assert (step.outputs, len(step.on_success)) == ({"b": "$url"}, 1)
+
+
+def test_a_dialect_is_a_warning_and_strictly_an_error():
+    text = document({"workflow": "dependsOn: v\noutputs: {a b: $url}"})
+    for strict, severity in ((False, "warning"), (True, "error")):
+        built, diagnostics = build_text(text, strict=strict)
+        assert [(it.rule, it.severity) for it in diagnostics] == [
+            ("depends-on-list", severity),
+            ("name-characters", severity),
+        ]
+        assert built.workflows[0].depends_on == ("v",)
+
+
+def test_of_more_findings_than_anybody_reads_the_number_is_told():
+    many = "\n".join(f"a{number}: 1" for number in range(1_500))
+    _, diagnostics = build_text(document({"root": many}))
+    assert len(diagnostics) == 1_001
+    assert str(diagnostics[-1]) == "f.yaml:1:1: warning[more-findings]: 500 more warnings are not shown"
+
+
+def test_an_error_behind_many_warnings_is_told():
+    many = "\n".join(f"a{number}: 1" for number in range(1_500))
+    _, diagnostics = build_text(document({"root": f"{many}\ncomponents: {{parameters: 1}}"}))
+    assert [it.rule for it in diagnostics if it.severity == "error"] == ["wrong-type"]

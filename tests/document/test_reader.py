@@ -73,6 +73,32 @@ def test_nesting_has_a_limit(text):
     assert "nesting" in refusal(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a: {'9' * 5_000}",
+        f'{{"a": {"9" * 5_000}}}',
+        f"a: [-{'9' * 5_000}]",
+        f"? {'9' * 5_000}\n: a",
+    ],
+    ids=["yaml", "json", "negative", "key"],
+)
+def test_numbers_have_a_limit(text):
+    assert refusal(text) == "f.yaml has a number of thousands of digits"
+
+
+@pytest.mark.parametrize("written", ["9" * 4_000, "0x" + "f" * 3_500, "0o" + "7" * 4_000, "0x" + "f" * 5_000])
+def test_every_number_that_is_read_can_be_written(written):
+    json.dumps(reader.read(f"a: {written}\n? {written}\n: [-{written}]", "f.yaml").value)
+
+
+def test_of_many_keys_that_stand_twice_some_are_told():
+    for text in ("a: 1\n" * 1_000, '{"b": "\\ud83d\\ude00", ' + ", ".join(['"a": 1'] * 1_000) + "}"):
+        with pytest.raises(DocumentInvalid) as refused:
+            reader.read(text, "f.yaml")
+        assert len(refused.value.diagnostics) == reader.MAX_DUPLICATES
+
+
 def test_the_length_has_a_limit(monkeypatch):
     monkeypatch.setattr(reader, "MAX_TEXT", 10)
     assert refusal("a: 1234567890") == "f.yaml has 13 characters; the limit is 10"

@@ -122,3 +122,17 @@ def test_a_workflow_that_is_not_there():
     text = _text({"workflow": "steps:\n  - {stepId: one, operationId: a}\n"})
     with pytest.raises(ValueError, match="there is no workflow 'v'"):
         compile_workflow(linked(text), "v")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("Item7", "did you mean 'item7'?"), ("itm7", "there are item0, item1, item10")]
+)
+def test_among_very_many_names_only_the_same_letters_are_near(name, hint):
+    inputs = ", ".join(f"item{number}: {{}}" for number in range(1_000))
+    text = _text(
+        {
+            "workflow": f"inputs: {{properties: {{{inputs}}}}}\nsteps: [{{stepId: s, operationId: a, outputs: {{x: $inputs.{name}}}}}]\n"
+        }
+    )
+    (found,) = compiled(text).diagnostics
+    assert found.hint.startswith(hint)

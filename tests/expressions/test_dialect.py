@@ -7,15 +7,25 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from worlds import tree
 
-from loader import cases
+from loader import cases, table
+from treadle.document.dialects import DIALECTS
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import condition
 from treadle.expressions.criteria import CRITERIA
-from treadle.expressions.dialect import DIALECTS, Names, declared_names, read_operand, read_steps, read_value
+from treadle.expressions.dialect import Names, declared_names, read_operand, read_steps, read_value
 from treadle.expressions.syntax import Navigation, Template, dump, parse, parse_template
 
-LITERAL = Names(frozenset({"page[size]", "page", "first name", "$filter"}), {"s": frozenset({"my list", "my"})})
-NAMES = Names(frozenset({"token", "user", "items", "a.b"}), {"s": frozenset({"y", "list"})})
+LITERAL = Names(
+    frozenset({"page[size]", "page", "first name", "$filter"}),
+    {"s": frozenset({"my list", "my"}), "my step": frozenset({"y"}), "v1.0": frozenset({"y"})},
+    {("w", "outputs"): frozenset({"my data"})},
+)
+NAMES = Names(
+    frozenset({"token", "user", "items", "a.b"}),
+    {"s": frozenset({"y", "list"})},
+    {("w", "inputs"): frozenset({"user"}), ("w", "outputs"): frozenset({"y", "data"})},
+    frozenset({"child"}),
+)
 
 
 @pytest.mark.parametrize("case", cases("expressions/values.yaml"))
@@ -27,6 +37,7 @@ def test_values(case):
             read_value(case["text"], names, findings)
         assert refused.value.message == case["refused"]
         assert refused.value.start == case.get("at", refused.value.start)
+        assert refused.value.hint == case.get("hint", refused.value.hint)
         return
     value = read_value(case["text"], names, findings)
     written = [f"{it.rule} {it.start}-{it.end} {it.correct}" for it in findings]
@@ -35,7 +46,7 @@ def test_values(case):
         assert value == case["text"]
     elif "node" in case:
         assert (dump(value), value.start, value.end) == (case["node"], 0, len(case["text"]))
-        if " " not in case["text"]:  # in a condition a name ends at a space, declared or not
+        if not {" ", "<"} & set(case["text"]):  # in a condition a name ends there, declared or not
             condition.parse(f"{case['text']} == 1", names, in_condition := [])
             assert in_condition == findings
     elif "parts" in case:
@@ -44,45 +55,54 @@ def test_values(case):
             part if isinstance(part, str) else {"expr": case["text"][part.start : part.end]} for part in value.parts
         ]
         assert parts == case["parts"]
-    elif "steps" in case:
+    elif "base" in case:
         assert isinstance(value, Navigation)
         assert tree(value.base) == tree(parse(case["base"]))
-        assert list(value.steps) == case["steps"]
-        assert (value.start, value.end) == (0, len(case["text"]))
+        assert (list(value.steps), value.query) == (case.get("steps", []), case.get("query", ""))
+        braces = case["text"].startswith("{")
+        assert (value.start, value.end) == (braces, len(case["text"]) - braces)
     else:
         assert tree(value) == tree(parse(case["whole"]))
 
 
-@pytest.mark.parametrize("case", [case for case in cases("expressions/values.yaml") if "steps" in case.values[0]])
+@pytest.mark.parametrize("case", [case for case in cases("expressions/values.yaml") if "base" in case.values[0]])
 def test_the_same_navigation_in_a_condition_is_no_dialect(case):
     findings = []
-    node = read_operand(case["text"], NAMES)
-    condition.parse(f"{case['text']} == 1", NAMES, findings)
-    assert (tree(node.base), list(node.steps)) == (tree(parse(case["base"])), case["steps"])
-    assert findings == []
+    text = case["text"].strip("{}")
+    node = read_operand(text, NAMES, findings)
+    condition.parse(f"{text} == 1", NAMES, in_condition := [])
+    assert (tree(node.base), list(node.steps)) == (tree(parse(case["base"])), case.get("steps", []))
+    assert findings == in_condition
+    assert [it.rule for it in findings] == [it for it in [case["finding"].split()[0]] if it != "dot-navigation"]
 
 
 @pytest.mark.parametrize("case", [case for case in cases("expressions/values.yaml") if "finding" in case.values[0]])
 def test_the_correct_form_is_no_dialect(case):
-    correct = case["finding"].partition("write `")[2].removesuffix("`")
+    correct = case["finding"].partition("write `")[2].partition("`")[0]
     findings = []
     read_value(correct, NAMES, findings)
     assert findings == []
 
 
+@pytest.mark.parametrize("case", cases("expressions/values.yaml"))
+def test_every_place_is_in_the_text(case):
+    findings = []
+    try:
+        value = read_value(case["text"], LITERAL if case.get("literal_names") else NAMES, findings)
+    except ExpressionInvalid as refused:
+        places = [refused]
+    else:
+        parts = value.parts if isinstance(value, Template) else [value]
+        nodes = [part for part in parts if not isinstance(part, str)]
+        places = [*findings, *nodes, *(node.base for node in nodes if isinstance(node, Navigation))]
+    assert all(0 <= place.start <= place.end <= len(case["text"]) for place in places)
+
+
 def test_every_finding_has_a_rule_that_is_described():
-    rules = {
-        case.values[0]["finding"].split()[0] for case in cases("expressions/values.yaml") if "finding" in case.values[0]
-    }
-    of_others = {
-        "jsonpath-comparison",
-        "jsonpath-filter-on-object",
-        "plain-operation-id",
-        "source-dot-operation",
-        "operation-path",
-    }
-    in_conditions = {"double-quoted-string", "unquoted-string"}
-    assert rules == set(DIALECTS) - of_others - in_conditions
+    tables = [table("expressions/values.yaml"), table("expressions/conditions.yaml")]
+    rules = {case["finding"].split()[0] for case in tables[0] if "finding" in case}
+    rules |= {finding["rule"] for case in tables[1] for finding in case.get("findings", [])}
+    assert rules <= set(DIALECTS)
 
 
 @pytest.mark.parametrize(
@@ -97,19 +117,23 @@ def test_the_way_into_a_value(text, steps):
     assert read_steps(text) == steps
 
 
-def test_names_are_known_of_inputs_and_steps_only():
+def test_names_are_known_where_they_are_declared():
     assert declared_names(parse("$inputs.x"), NAMES) == {"token", "user", "items", "a.b"}
     assert declared_names(parse("$steps.s.outputs.x"), NAMES) == {"y", "list"}
     assert declared_names(parse("$steps.t.outputs.x"), NAMES) is None
-    assert declared_names(parse("$outputs.x"), NAMES) is None
-    assert declared_names(parse("$inputs.x"), Names()) is None
+    assert declared_names(parse("$workflows.w.outputs.x"), NAMES) == {"y", "data"}
+    assert declared_names(parse("$outputs.x"), NAMES) == {"child"}
+    assert declared_names(parse("$url"), NAMES) is None
+    for text in ("$inputs.x", "$steps.s.outputs.x", "$workflows.w.inputs.x", "$outputs.x"):
+        assert declared_names(parse(text), Names()) is None
 
 
 # Texts that look like the language: its own words in any order.
 words = st.sampled_from([
     "$", "$inputs", "$steps", "$response", "$url", "$workflows", ".", "outputs", "body", "header", "a", "s", "token", "#", "/",
     "~", "~0", "{", "}", "{$", "[", "]", "[0]", "['", "'", '"', "\\", "==", "!=", "=", "!", "<", "&&", "||", "(", ")", " ", "null",
-    "1", "-", "1e5", "٣", "é", "length", "@", "?", "*", ",", ":",
+    "1", "-", "1e5", "٣", "é", "length", "@", "?", "*", ",", ":", "$body", "headers", "{$inputs.a}", "$workflows.w", "y", "[]", "[*]",
+    "_", "'{$", "(?",
 ])  # fmt: skip
 language = st.lists(words, max_size=12).map("".join) | st.text()
 

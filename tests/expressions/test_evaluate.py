@@ -17,7 +17,7 @@ def is_same(left, right) -> bool:
 
 
 # The longest declared name is what a case means, so that `a.b` of a declared `a` goes into it.
-DECLARED = Names(frozenset({"object", "list"}), {"create": frozenset({"id", "body"})})
+DECLARED = Names(frozenset({"object", "list"}), {"create": frozenset({"id", "body"}), "later": frozenset()})
 
 
 @pytest.mark.parametrize("case", cases("expressions/evaluate.yaml"))
@@ -55,6 +55,23 @@ def test_missing_is_false_and_says_why():
     assert not missing
     assert repr(missing) == "Missing('gone')"
     assert missing != Missing("gone")
+
+
+def test_all_inputs_are_an_object_of_their_own():
+    inputs = {"a": 1}
+    value = evaluate(read_operand("$inputs", Names()), Context(inputs=inputs))
+    assert (value, value is inputs) == ({"a": 1}, False)
+
+
+def test_a_query_into_what_nests_too_deeply_cannot_be_told():
+    deep = {}
+    for _ in range(20_000):
+        deep = {"a": deep}
+    value = evaluate(read_operand("$inputs.deep[*]..b", Names()), Context(inputs={"deep": deep}))
+    assert isinstance(value, Missing)
+    assert value.unreadable
+    while deep:  # taken apart here: the interpreter would do it by recursion
+        deep = deep.pop("a")
 
 
 def test_an_array_that_nests_too_deeply_is_no_text():

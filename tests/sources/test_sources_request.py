@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loader import cases
-from treadle.sources.operation import DEFAULT_STYLES, Operation, ParameterSpec, undeclared
+from treadle.sources.operation import DEFAULT_STYLES, Operation, ParameterSpec, query_conflict, undeclared
 from treadle.sources.request import Argument, RequestInvalid, build_request
 
 SERVER = "https://api.test/v1"
@@ -47,13 +49,19 @@ def test_style_examples_of_the_specification(case, kind):
 
 def _argument(written):
     location = written["in"]
+    if location == "querystring":
+        content = written.get("content", undeclared("q", location).media_type)
+        return Argument(
+            ParameterSpec(written["name"], location, written.get("required", False), media_type=content),
+            written["value"],
+        )
     style = written.get("style", DEFAULT_STYLES[location])
     spec = ParameterSpec(
         written["name"],
         location,
         written.get("required", location == "path"),
         style,
-        written.get("explode", style == "form"),
+        written.get("explode", style in ("form", "cookie")),
         written.get("allowReserved", False),
         written.get("content"),
     )
@@ -109,3 +117,45 @@ def test_a_header_value_never_ends_its_line(value):
     except RequestInvalid:
         return
     assert not set("\r\n\0") & set(request.headers[0][1])
+
+
+@given(st.text())
+@example("a=%20&b=%zz#%")
+def test_a_whole_query_keeps_its_escapes_and_ends_nowhere_else(value):
+    operation = Operation("api", "GET", "/x", SERVER)
+    request = build_request(operation, SERVER, [Argument(undeclared("q", "querystring"), value)], None)
+    parts = urlsplit(request.url)
+    assert parts.fragment == ""
+    assert request.url.isascii()
+    assert unquote(parts.query) == unquote(re.sub("%(?![0-9A-Fa-f]{2})", "%25", value))
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_a_whole_query_of_json_comes_back(value):
+    operation = Operation("api", "GET", "/x", SERVER)
+    spec = ParameterSpec("q", "querystring", required=True, media_type="application/json")
+    written = json.dumps(value)
+    request = build_request(operation, SERVER, [Argument(spec, written)], None)
+    assert json.loads(unquote(urlsplit(request.url).query)) == value
+
+
+QUERY, WHOLE, PATH = undeclared("a", "query"), undeclared("q", "querystring"), undeclared("p", "path")
+
+
+@pytest.mark.parametrize(
+    ("specs", "problem"),
+    [
+        ([], None),
+        ([QUERY, QUERY, PATH], None),
+        ([WHOLE, PATH], None),
+        ([QUERY, WHOLE], "'q' is the whole query, so there is no place in it for 'a'"),
+        ([WHOLE, WHOLE], "'q' and 'q' are both the whole query"),
+    ],
+)
+def test_what_goes_into_one_query(specs, problem):
+    assert query_conflict(specs) == problem

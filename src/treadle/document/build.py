@@ -1,21 +1,26 @@
 """Plain values to the typed model, with every finding on the way; the first one stops nothing.
 
-What an Object may hold is a table of Fields. Versions 1.0 and 1.1 are two values: the fields of 1.1 are marked, and a
-document that says 1.0 gets a warning for each. What texts mean (expressions, conditions) is not read here.
+What an Object may hold is a table of Fields; what fields ask of each other is in `checks`. Versions 1.0 and 1.1 are two
+values: the fields of 1.1 are marked, and are a dialect in a document that says 1.0. What texts mean (expressions,
+conditions) is not read here.
 """
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from treadle.diagnostics import Diagnostic
 from treadle.document import model
+from treadle.document.checks import check_document
 from treadle.document.fields import (
     REFUSED,
     Builder,
     Field,
     Reader,
     anything,
+    check_since,
     kind,
+    label,
     list_of,
     map_of,
     not_negative,
@@ -31,10 +36,19 @@ SUPPORTED = ("1.0", "1.1")
 _VERSION = re.compile(r"(\d+\.\d+)(?:\.\d+)?(?:-.*)?", re.ASCII)
 
 
+_URI_REFERENCE = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
+
+
 def build(reading: Reading) -> tuple[model.Document | None, list[Diagnostic]]:
     """Build the document, or None where its structure does not allow it; the diagnostics hold every finding."""
     builder = Builder(reading)
-    value = reading.value
+    document = _build(builder, reading.value)
+    if document is not None:
+        check_document(builder, document)
+    return document, builder.finished()
+
+
+def _build(builder: Builder, value: Any) -> model.Document | None:
     if not isinstance(value, dict) or "arazzo" not in value:
         found = "an OpenAPI description" if isinstance(value, dict) and "openapi" in value else kind(value)
         builder.error(
@@ -43,9 +57,10 @@ def build(reading: Reading) -> tuple[model.Document | None, list[Diagnostic]]:
             (),
             "an Arazzo document starts with `arazzo: 1.0.1` or `arazzo: 1.1.0`",
         )
-        return None, builder.diagnostics
+        return None
     version = value["arazzo"]
-    matched = _VERSION.fullmatch(version) if isinstance(version, str) else None
+    number = isinstance(version, int | float) and not isinstance(version, bool)
+    matched = _VERSION.fullmatch(version if isinstance(version, str) else str(version) if number else "")
     if matched is None or matched[1] not in SUPPORTED:
         builder.error(
             "arazzo-version",
@@ -53,13 +68,39 @@ def build(reading: Reading) -> tuple[model.Document | None, list[Diagnostic]]:
             ("arazzo",),
             f"Treadle reads the versions {', '.join(f'{known}.x' for known in SUPPORTED)}; write them as a string",
         )
-        return None, builder.diagnostics
+        return None
     builder.version = matched[1]
-    document = object_of(model.Document, _DOCUMENT)(builder, value, ())
-    if document is REFUSED:
-        return None, builder.diagnostics
-    _check_document(builder, document)
-    return document, builder.diagnostics
+    if number or version == matched[1]:
+        message = f"version {written(version)} of Arazzo is not three numbers"
+        builder.dialect("version-number", message, ("arazzo",), f"write `arazzo: {matched[1]}.0`")
+    document = object_of(model.Document, _DOCUMENT)(builder, {**value, "arazzo": matched[0]}, ())
+    return None if document is REFUSED else document
+
+
+def _version_text(builder: Builder, value: Any, at: Path) -> Any:
+    """Take a version; YAML reads `1.0` as a number."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        builder.dialect(
+            "version-number", f"{label(at)} is a number, but a string belongs here", at, f"write `'{value}'`"
+        )
+        return str(value)
+    return _string(builder, value, at)
+
+
+def _uri_reference(builder: Builder, value: Any, at: Path) -> Any:
+    """Take a URI-reference (RFC 3986 section 4.1); what has odd characters in it is still one to many programs."""
+    text = _string(builder, value, at)
+    if text is REFUSED:
+        return REFUSED
+    try:
+        urlsplit(text)
+    except ValueError as error:
+        builder.error("uri", f"{label(at)} is no URI-reference: {str(error).lower()}", at)
+        return REFUSED
+    if not _URI_REFERENCE.fullmatch(text):
+        hint = "spaces and other characters are percent-encoded in a URI, such as %20"
+        builder.dialect("uri-reference", f"{label(at)} has characters that a URI-reference must not have", at, hint)
+    return text
 
 
 def _reusable_or(read: Reader) -> Reader:
@@ -70,6 +111,10 @@ def _reusable_or(read: Reader) -> Reader:
                 return REFUSED
             # "This object cannot be extended with additional properties and any properties added MUST be ignored."
             return model.Reusable(reference, value.get("value"), "value" in value, at)
+        if isinstance(value, dict) and "$ref" in value:
+            hint = "write `reference: $components.KIND.NAME`; `$ref` is for schemas of inputs"
+            builder.error("reference", f"{label(at)} refers by `$ref`, which belongs into schemas only", at, hint)
+            return REFUSED
         return read(builder, value, at)
 
     return either
@@ -78,9 +123,8 @@ def _reusable_or(read: Reader) -> Reader:
 def _named_action(read: Reader, kind: str) -> Reader:
     def named(builder: Builder, value: Any, at: Path) -> Any:
         if isinstance(value, dict) and "name" not in value and "type" in value:
-            builder.warn(
-                "action-name", f"the {kind} has no name", at, "an action needs a `name`; it is shown in reports"
-            )
+            hint = "an action needs a `name`; it is shown in reports"
+            builder.dialect("action-name", f"the {kind} has no name", at, hint)
             whose = "step" if "steps" in at else at[0] if at[0] == "components" else "workflow"
             value = {"name": f"{whose}-{kind.replace(' ', '-')}-{at[-1]}", **value}
         return read(builder, value, at)
@@ -90,6 +134,7 @@ def _named_action(read: Reader, kind: str) -> Reader:
 
 def _selector_or_text(builder: Builder, value: Any, at: Path) -> Any:
     if isinstance(value, dict):
+        check_since(builder, "a Selector Object", "1.1", at)
         return _SELECTOR_OBJECT(builder, value, at)
     return _string(builder, value, at)
 
@@ -107,7 +152,7 @@ def _expression_type(*kinds: str) -> Reader:
 
 def _depends(builder: Builder, value: Any, at: Path) -> Any:
     if isinstance(value, str):
-        builder.warn("depends-on-list", "dependsOn is a list of ids", at, f"write `dependsOn: [{value}]`")
+        builder.dialect("depends-on-list", "dependsOn is a list of ids", at, f"write `dependsOn: [{value}]`")
         return (value,)
     return list_of(_string)(builder, value, at)
 
@@ -139,12 +184,15 @@ _CRITERION = object_of(
         Field("condition", "condition", _string, required=True),
         Field("type", "type", _expression_type("simple", "regex", "jsonpath", "xpath")),
     ),
+    hint="write `condition: …`",
 )
 _PARAMETER = object_of(
     model.Parameter,
     (
         Field("name", "name", _string, required=True),
-        Field("in", "location", one_of("path", "query", "querystring", "header", "cookie")),
+        Field(
+            "in", "location", one_of("path", "query", "querystring", "header", "cookie", since={"querystring": "1.1"})
+        ),
         Field("value", "value", anything, required=True),
     ),
 )
@@ -236,7 +284,7 @@ _WORKFLOW = object_of(
 )
 _DOCUMENT = (
     Field("arazzo", "arazzo", _string, required=True),
-    Field("$self", "self_uri", _string, since="1.1"),
+    Field("$self", "self_uri", _uri_reference, since="1.1"),
     Field(
         "info",
         "info",
@@ -246,7 +294,7 @@ _DOCUMENT = (
                 Field("title", "title", _string, required=True),
                 Field("summary", "summary", _string),
                 Field("description", "description", _string),
-                Field("version", "version", _string, required=True),
+                Field("version", "version", _version_text, required=True),
             ),
         ),
         required=True,
@@ -259,8 +307,8 @@ _DOCUMENT = (
                 model.SourceDescription,
                 (
                     Field("name", "name", _string, required=True),
-                    Field("url", "url", _string, required=True),
-                    Field("type", "type", one_of("openapi", "asyncapi", "arazzo")),
+                    Field("url", "url", _uri_reference, required=True),
+                    Field("type", "type", one_of("openapi", "asyncapi", "arazzo", since={"asyncapi": "1.1"})),
                 ),
             ),
             at_least=1,
@@ -282,90 +330,3 @@ _DOCUMENT = (
         ),
     ),
 )
-
-
-def _check_document(builder: Builder, document: model.Document) -> None:
-    """Check what no single field shows: uniqueness, and fields that exclude or need each other."""
-    _unique(builder, [(source.name, (*source.at, "name")) for source in document.source_descriptions], "source name")
-    _unique(builder, [(flow.workflow_id, (*flow.at, "workflowId")) for flow in document.workflows], "workflowId")
-    if document.self_uri is not None and "#" in document.self_uri:
-        builder.error("self-fragment", "'$self' must not have a fragment", ("$self",))
-    for workflow in document.workflows:
-        _unique(builder, [(step.step_id, (*step.at, "stepId")) for step in workflow.steps], "stepId")
-        _check_actions(builder, (*workflow.success_actions, *workflow.failure_actions))
-        _check_parameters(builder, workflow.parameters)
-        for step in workflow.steps:
-            _check_step(builder, step)
-    components = document.components
-    _check_actions(builder, (*components.success_actions.values(), *components.failure_actions.values()))
-
-
-def _unique(builder: Builder, names: list[tuple[str, Path]], word: str) -> None:
-    seen: set[str] = set()
-    for name, at in names:
-        if name in seen:
-            builder.error("not-unique", f"the {word} '{name}' stands twice", at, "each must be unique")
-        seen.add(name)
-
-
-def _check_step(builder: Builder, step: model.Step) -> None:
-    targets = {
-        "operationId": step.operation_id,
-        "operationPath": step.operation_path,
-        "channelPath": step.channel_path,
-        "workflowId": step.workflow_id,
-    }
-    given = [name for name, value in targets.items() if value is not None]
-    if len(given) != 1:
-        said = f"has {' and '.join(given)}" if given else "says neither operation nor workflow"
-        builder.error(
-            "step-target", f"step '{step.step_id}' {said}", step.at, f"give exactly one of {', '.join(targets)}"
-        )
-    _check_parameters(builder, step.parameters)
-    _check_actions(builder, (*step.on_success, *step.on_failure))
-    for criterion in step.success_criteria:
-        _check_criterion(builder, criterion)
-    if step.workflow_id is None:
-        for parameter in step.parameters:
-            if isinstance(parameter, model.Parameter) and parameter.location is None:
-                builder.error(
-                    "parameter-in",
-                    f"parameter '{parameter.name}' does not say where it goes",
-                    parameter.at,
-                    "add `in:` path, query, querystring, header or cookie",
-                )
-
-
-def _check_parameters(builder: Builder, parameters: tuple[model.Parameter | model.Reusable, ...]) -> None:
-    known = [parameter for parameter in parameters if isinstance(parameter, model.Parameter)]
-    _unique(builder, [(f"{entry.name} in {entry.location}", entry.at) for entry in known], "parameter")
-
-
-def _check_actions(
-    builder: Builder, actions: tuple[model.SuccessAction | model.FailureAction | model.Reusable, ...]
-) -> None:
-    for action in actions:
-        if isinstance(action, model.Reusable):
-            continue
-        targets = [name for name in (action.step_id, action.workflow_id) if name is not None]
-        if len(targets) > 1:
-            builder.error("action-target", f"action '{action.name}' has both stepId and workflowId", action.at)
-        if action.type == "goto" and not targets:
-            builder.error(
-                "action-target", f"action '{action.name}' does not say where to go", action.at, "add `stepId:`"
-            )
-        if action.type == "end" and targets:
-            builder.warn("action-target", f"action '{action.name}' ends the workflow; its target is ignored", action.at)
-        for criterion in action.criteria:
-            _check_criterion(builder, criterion)
-
-
-def _check_criterion(builder: Builder, criterion: model.Criterion) -> None:
-    kind = criterion.type.type if isinstance(criterion.type, model.ExpressionType) else criterion.type
-    if kind != "simple" and criterion.context is None:
-        builder.error(
-            "criterion-context",
-            f"a criterion of type {kind} needs a context",
-            criterion.at,
-            "add `context: $response.body` (or another runtime expression)",
-        )

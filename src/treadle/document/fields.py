@@ -29,6 +29,12 @@ class Field(NamedTuple):
     since: str = "1.0"
 
 
+MOST_FINDINGS = 1_000
+"""How many errors, and how many warnings, are told of one document."""
+
+MOST_NUMBER = 10**15
+"""The largest number of seconds, milliseconds or attempts; larger ones are none that a clock can tell."""
+
 Reader = Callable[["Builder", Any, Path], Any]
 REFUSED = object()
 
@@ -39,17 +45,33 @@ class Builder:
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
         self.version = "1.1"
-        self.diagnostics: list[Diagnostic] = []
+        self._found: list[Diagnostic] = []
+        self._count = dict.fromkeys(Severity, 0)
 
     def error(self, rule: str, message: str, at: Path, hint: str | None = None, *, key: bool = False) -> None:
         """Note an error at a location."""
-        span = self.reading.span(at, key=key)
-        self.diagnostics.append(Diagnostic(rule, Severity.ERROR, message, span, hint))
+        self._note(rule, Severity.ERROR, message, at, hint, key=key)
 
     def warn(self, rule: str, message: str, at: Path, hint: str | None = None, *, key: bool = False) -> None:
         """Note a warning at a location."""
-        span = self.reading.span(at, key=key)
-        self.diagnostics.append(Diagnostic(rule, Severity.WARNING, message, span, hint))
+        self._note(rule, Severity.WARNING, message, at, hint, key=key)
+
+    def dialect(self, rule: str, message: str, at: Path, hint: str | None = None, *, key: bool = False) -> None:
+        """Note a dialect at a location: a warning, which `dialects.strictly` makes an error."""
+        self._note(rule, Severity.WARNING, message, at, hint, key=key)
+
+    def _note(self, rule: str, severity: Severity, message: str, at: Path, hint: str | None, *, key: bool) -> None:
+        self._count[severity] += 1
+        if self._count[severity] <= MOST_FINDINGS:
+            self._found.append(Diagnostic(rule, severity, message, self.reading.span(at, key=key), hint))
+
+    def finished(self) -> list[Diagnostic]:
+        """Give everything that was found; of more than anybody reads, how much more."""
+        for severity, count in self._count.items():
+            if count > MOST_FINDINGS:
+                message = f"{count - MOST_FINDINGS:,} more {severity}s are not shown"
+                self._found.append(Diagnostic("more-findings", severity, message, self.reading.span(())))
+        return self._found
 
 
 def kind(value: Any) -> str:
@@ -88,25 +110,35 @@ def not_negative(read: Reader) -> Reader:
         result = read(builder, value, at)
         if result is REFUSED:
             return REFUSED
-        if not math.isfinite(result):  # YAML can say .inf and .nan
+        if isinstance(result, float) and not math.isfinite(result):  # YAML can say .inf and .nan
             builder.error("wrong-type", f"{label(at)} is {value}, but a finite number belongs here", at)
             return REFUSED
         if result < 0:
-            builder.error("negative", f"{label(at)} is {value}, but it must not be negative", at)
+            shown = value if result > -MOST_NUMBER else "far below 0"
+            builder.error("negative", f"{label(at)} is {shown}, but it must not be negative", at)
+            return REFUSED
+        if result > MOST_NUMBER:
+            builder.error("wrong-type", f"{label(at)} is larger than {MOST_NUMBER:,}", at, "leave it out for no limit")
             return REFUSED
         return result
 
     return checked
 
 
-def one_of(*allowed: str, hint: dict[str, str] | None = None) -> Reader:
-    """Take one of these texts; `hint` has advice for values that people write instead."""
+def one_of(*allowed: str, hint: dict[str, str] | None = None, since: dict[str, str] | None = None) -> Reader:
+    """Take one of these texts.
+
+    `hint` has advice for values that people write instead, `since` the version of Arazzo that brought a value.
+    """
 
     def read(builder: Builder, value: Any, at: Path) -> Any:
         if value in allowed:
+            check_since(builder, f"'{value}'", (since or {}).get(value, ""), at)
             return value
         choices = ", ".join(f"'{choice}'" for choice in allowed)
         advice = (hint or {}).get(value) if isinstance(value, str) else None
+        if advice is None and isinstance(value, str) and value.lower() in allowed:
+            advice = f"write '{value.lower()}'"
         builder.error("unknown-value", f"{label(at)} is {written(value)}, but it must be one of {choices}", at, advice)
         return REFUSED
 
@@ -118,7 +150,8 @@ def list_of(item: Reader, *, at_least: int = 0) -> Reader:
 
     def read(builder: Builder, value: Any, at: Path) -> Any:
         if not isinstance(value, list):
-            builder.error("wrong-type", f"{label(at)} is {kind(value)}, but an array belongs here", at)
+            hint = None if value is None else "write a list, with `- ` before each entry"
+            builder.error("wrong-type", f"{label(at)} is {kind(value)}, but an array belongs here", at, hint)
             return REFUSED
         if len(value) < at_least:
             builder.error("empty-list", f"{label(at)} is empty, but needs at least one entry", at)
@@ -140,7 +173,7 @@ def map_of(item: Reader) -> Reader:
         for name, entry in value.items():
             where = (*at, name)
             if not _NAME.fullmatch(name):
-                builder.warn(
+                builder.dialect(
                     "name-characters",
                     f"the name {name!r} has characters that names must not have",
                     where,
@@ -155,15 +188,21 @@ def map_of(item: Reader) -> Reader:
     return read
 
 
-def object_of(struct: type[Struct], fields: tuple[Field, ...], *, keep_extensions: bool = False) -> Reader:
-    """Take an Object of the specification; it is refused as a whole where a required or wrong field leaves a hole."""
+def object_of(
+    struct: type[Struct], fields: tuple[Field, ...], *, keep_extensions: bool = False, hint: str | None = None
+) -> Reader:
+    """Take an Object of the specification; it is refused as a whole where a required or wrong field leaves a hole.
+
+    `hint` is the advice where a text stands in its place.
+    """
     by_name = {field.name: field for field in fields}
     title = re.sub(r"(?<!^)([A-Z])", r" \1", struct.__name__) + " Object"
     article = "an" if title[0] in "AEIOU" else "a"
 
     def read(builder: Builder, value: Any, at: Path) -> Any:
         if not isinstance(value, dict):
-            builder.error("wrong-type", f"{label(at)} is {kind(value)}, but {article} {title} belongs here", at)
+            advice = hint if isinstance(value, str) else None
+            builder.error("wrong-type", f"{label(at)} is {kind(value)}, but {article} {title} belongs here", at, advice)
             return REFUSED
         found: dict[str, Any] = {"at": at}
         extensions: dict[str, Any] = {}
@@ -174,7 +213,7 @@ def object_of(struct: type[Struct], fields: tuple[Field, ...], *, keep_extension
                 result = field.read(builder, entry, (*at, name))
                 refused |= result is REFUSED
                 found[field.attribute] = result
-                _check_since(builder, field, at)
+                check_since(builder, f"the field '{name}'", field.since, (*at, name), key=True)
             elif name.startswith("x-"):
                 extensions[name] = entry
             else:
@@ -193,15 +232,11 @@ def object_of(struct: type[Struct], fields: tuple[Field, ...], *, keep_extension
     return read
 
 
-def _check_since(builder: Builder, field: Field, at: Path) -> None:
-    if field.since > builder.version:
-        builder.warn(
-            "field-of-later-version",
-            f"the field '{field.name}' came with Arazzo {field.since}, but the document says {builder.version}",
-            (*at, field.name),
-            f"write `arazzo: {field.since}.0` at the top",
-            key=True,
-        )
+def check_since(builder: Builder, what: str, since: str, at: Path, *, key: bool = False) -> None:
+    """Note the dialect that something stands in a document of an earlier version of Arazzo."""
+    if since > builder.version:
+        message = f"{what} came with Arazzo {since}, but the document says {builder.version}"
+        builder.dialect("field-of-later-version", message, at, f"write `arazzo: {since}.0` at the top", key=key)
 
 
 def _unknown_field(builder: Builder, title: str, name: str, known: tuple[str, ...], at: Path) -> None:

@@ -6,6 +6,7 @@ a parser that does. What the values mean is not known here.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -18,6 +19,8 @@ from treadle.pointer import Path
 
 MAX_TEXT = 64 * 1024 * 1024
 """The largest text that is read, in characters."""
+MAX_DUPLICATES = 100
+"""How many keys that stand twice are told."""
 MAX_ALIAS_BYTES = 16 * 1024 * 1024
 """How much text YAML aliases may expand to, in bytes."""
 
@@ -28,6 +31,12 @@ _WRITTEN = {
 }
 # JSON writes an emoji as two escapes that YAML does not allow; another of their length takes their place.
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_PLAIN = {
+    "YAML complex keys": "a key is an object or an array, but keys are texts",
+    "equal as a Python dict key": "two keys are one and the same, once read as numbers",
+}
+"""What the parser says in words of Python, and plain words for it."""
+_CONTAINERS = frozenset({dict, list, set})
 _LIMIT = "YAML resource limit exceeded"
 _POSITION = re.compile(r" at line (\d+), column (\d+)")
 _NOISE = re.compile(
@@ -45,13 +54,14 @@ class Reading:
         value: the JSON value (objects, arrays, strings, numbers, booleans, None).
     """
 
-    __slots__ = ("_index", "_walk", "name", "text", "value")
+    __slots__ = ("_index", "_split", "_walk", "name", "text", "value")
 
     def __init__(self, name: str, text: str, value: Any) -> None:
         self.name = name
         self.text = text
         self.value = value
         self._index: dict[tuple[str, ...], _Place] = {}
+        self._split: list[str] | None = None
         self._walk: Iterator[_Place] | None = None
 
     def span(self, at: Path, start: int = 0, end: int | None = None, *, key: bool = False) -> Span:
@@ -99,7 +109,9 @@ class Reading:
         return Span(self.name, line, column, line, column + (1 if end is None else max(1, end - start)))
 
     def _lines(self) -> list[str]:
-        return self.text.splitlines()
+        if self._split is None:
+            self._split = self.text.splitlines()
+        return self._split
 
     def _place(self, at: Path) -> "_Place | None":
         if self._walk is None:
@@ -165,27 +177,38 @@ def _load(text: str, name: str) -> Any:
         value = fast_yaml.safe_load(text, max_alias_bytes=MAX_ALIAS_BYTES, max_documents=1)
     except ValueError as error:
         raise _yaml_invalid(str(error), name) from error
-    if isinstance(value, dict | list):
-        _name_members(value)
+    _make_json(value, name)
     return value
 
 
-def _name_members(value: Any) -> None:
-    """Give every member of an object a text for a name, as in JSON: YAML reads `200:` and `null:` as other values."""
+def _make_json(value: Any, name: str) -> None:
+    """Give every member of an object a text for a name, as in JSON: YAML reads `200:` and `null:` as other values.
+
+    What YAML has and JSON has not is refused.
+    """
     todo = [value]
     while todo:
         value = todo.pop()
         if type(value) is dict:
             if set(map(type, value)) - {str}:
-                _rename_members(value)
+                _rename_members(value, name)
             value = value.values()
-        todo += [item for item in value if type(item) is dict or type(item) is list]
+        elif type(value) is set:
+            raise _invalid("yaml-tag", f"{name} has a YAML set, which JSON has not", name, "write it as a list")
+        elif type(value) is not list:
+            continue
+        todo += [item for item in value if type(item) in _CONTAINERS]
 
 
-def _rename_members(value: dict[Any, Any]) -> None:
+def _rename_members(value: dict[Any, Any], name: str) -> None:
     members = [(key if isinstance(key, str) else msgspec.json.encode(key).decode(), value[key]) for key in value]
     value.clear()
     value.update(members)
+    if len(value) < len(members):
+        twice = Counter(key for key, _ in members).most_common(1)[0][0]
+        raise DocumentInvalid(
+            f"{name} has a key that stands twice", [_duplicate(f"duplicate key '{twice}'", Span(name))]
+        )
 
 
 def _yaml_invalid(message: str, name: str) -> DocumentInvalid:
@@ -193,6 +216,10 @@ def _yaml_invalid(message: str, name: str) -> DocumentInvalid:
     line, column = (int(found[1]), int(found[2])) if found else (1, 1)
     span = Span(name, line, column, line, column + 1)
     phrase = _NOISE.sub("", message).strip(" :")
+    if "int_max_str_digits" in message:
+        return _invalid("document-limit", f"{name} has a number of thousands of digits", name)
+    for words, plain in _PLAIN.items():
+        phrase = plain if words in message else phrase
     if _LIMIT in message:
         limit = Diagnostic("document-limit", Severity.ERROR, phrase, span)
         return DocumentInvalid(f"{name} is more than is read: {phrase}", [limit])
@@ -200,8 +227,8 @@ def _yaml_invalid(message: str, name: str) -> DocumentInvalid:
     return DocumentInvalid(f"{name} is not valid YAML: {phrase}", [diagnostic])
 
 
-def _invalid(rule: str, message: str, name: str) -> DocumentInvalid:
-    return DocumentInvalid(message, [Diagnostic(rule, Severity.ERROR, message, Span(name))])
+def _invalid(rule: str, message: str, name: str, hint: str | None = None) -> DocumentInvalid:
+    return DocumentInvalid(message, [Diagnostic(rule, Severity.ERROR, message, Span(name), hint)], hint=hint)
 
 
 def _duplicate_keys(text: str, name: str) -> list[Diagnostic]:
@@ -212,6 +239,7 @@ def _duplicate_keys(text: str, name: str) -> list[Diagnostic]:
             raise _yaml_invalid(str(error), name) from error
         # JSON may hold what YAML does not allow, such as the two escapes of an emoji.
         return [_duplicate(f"duplicate key '{key}'", Span(name)) for key in _duplicate_json_keys(text)]
+    del found[MAX_DUPLICATES:]
     spans = [Span(name, at.start.line, at.start.column, at.end.line, at.end.column) for at in (it.span for it in found)]
     return [_duplicate(one.message, span) for one, span in zip(found, spans, strict=True)]
 
@@ -227,7 +255,7 @@ def _duplicate_json_keys(text: str) -> list[str]:
     def members(pairs: list[tuple[str, Any]]) -> None:
         seen: set[str] = set()
         for key, _ in pairs:
-            if key in seen:
+            if key in seen and len(found) < MAX_DUPLICATES:
                 found.append(key)
             seen.add(key)
 

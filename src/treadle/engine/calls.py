@@ -9,7 +9,6 @@ from msgspec import UNSET
 from treadle import pointer
 from treadle.document import model
 from treadle.engine import program
-from treadle.engine.inputs import properties, required
 from treadle.engine.names import near
 from treadle.engine.scope import Scope, Target, find_workflow
 from treadle.errors import TreadleError
@@ -17,7 +16,7 @@ from treadle.expressions import payload
 from treadle.expressions.dialect import Finding
 from treadle.expressions.evaluate import kind
 from treadle.pointer import Path
-from treadle.sources.operation import BodySpec, Operation, ParameterSpec, undeclared
+from treadle.sources.operation import BodySpec, Operation, ParameterSpec, query_conflict, undeclared
 from treadle.sources.references import DocumentsMissing
 from treadle.sources.request import has_form
 
@@ -56,7 +55,7 @@ def _workflow_step(scope: Scope, step: model.Step, workflow_id: str) -> program.
     if target is None:
         return None
     linked, workflow = target
-    takes = properties(workflow.inputs, linked.reading.value)
+    takes = linked.inputs(workflow)
     own = scope.parameters(step.parameters)
     # "Each parameter MUST be passed to an operation or workflow": those that it can take.
     shared = [entry for entry in scope.parameters(scope.workflow.parameters) if takes is None or entry.name in takes]
@@ -71,7 +70,7 @@ def _workflow_step(scope: Scope, step: model.Step, workflow_id: str) -> program.
 
 def _check_required(scope: Scope, step: model.Step, target: Target, given: Iterable[str]) -> None:
     linked, workflow = target
-    for name in required(workflow.inputs, linked.reading.value):
+    for name in linked.required(workflow):
         if name not in given:
             message = (
                 f"step '{step.step_id}' gives no value for the input '{name}' of workflow '{workflow.workflow_id}'"
@@ -109,7 +108,7 @@ def transfer(
 
 def _inherited(target: Target, given: tuple[tuple[str, payload.Payload], ...] = ()) -> tuple[str, ...]:
     linked, workflow = target
-    takes = properties(workflow.inputs, linked.reading.value) or {}
+    takes = linked.inputs(workflow) or {}
     return tuple(name for name in takes if name not in dict(given))
 
 
@@ -200,9 +199,6 @@ def _arguments(
     calls_workflows = any(other.workflow_id is not None for other in scope.steps)
     for parameter in (*inherited, *scope.parameters(step.parameters)):
         location, at = parameter.location, parameter.at
-        if location == "querystring":
-            scope.findings.not_yet("a parameter in querystring", (*at, "in"))
-            continue
         if location is None:
             if calls_workflows and parameter in inherited:
                 continue  # it is meant for the steps that call workflows
@@ -225,6 +221,10 @@ def _arguments(
             message = f"step '{step.step_id}' gives no value for '{name}' in the path {path}"
             hint = f"add a parameter `name: {name}`, `in: path`"
             scope.findings.error("missing-parameter", message, step.at, hint)
+    conflict = query_conflict(argument.spec for argument in found.values())
+    if conflict is not None:
+        message = f"{conflict}, in step '{step.step_id}'"
+        scope.findings.error("query-conflict", message, step.at, "give one or the other")
     return tuple(found.values())
 
 

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from treadle.diagnostics import Diagnostic, errors
 from treadle.document import model
+from treadle.document.dialects import strictly
 from treadle.engine import program
 from treadle.engine.actions import read_actions, read_criteria
 from treadle.engine.calls import dependency, is_secret, read_call
@@ -20,8 +21,8 @@ from treadle.engine.linked import LinkedDocument
 from treadle.engine.names import near
 from treadle.engine.operations import Operations
 from treadle.engine.order import ordered
+from treadle.engine.schema import SchemaInvalid
 from treadle.engine.scope import Scope, find_workflow
-from treadle.errors import InputsInvalid
 from treadle.expressions import payload
 from treadle.expressions.syntax import InputReference, Navigation
 
@@ -89,7 +90,7 @@ class _Compiler:
             self._documents[id(linked)] = len(self._documents)
             findings = Findings(linked.reading, strict=self._strict)
             for found in (*linked.diagnostics, *_not_checked(linked)):
-                findings.add(found)
+                findings.add(strictly(found) if self._strict else found)
             self._findings.append(findings)
         return self._documents[id(linked)]
 
@@ -253,14 +254,14 @@ def _not_checked(linked: LinkedDocument) -> Iterable[Diagnostic]:
 
 
 def _schema(scope: Scope) -> Any:
-    """Give the schema of the inputs with the components that it may refer to by `#/components/inputs/…`."""
-    schema = scope.workflow.inputs
-    if isinstance(schema, dict) and scope.components.inputs:
-        schema = {**schema, "components": {"inputs": scope.components.inputs}}
+    """Give the schema of the inputs with everything that it refers to, or None with the finding that says why not."""
+    at = (*scope.workflow.at, "inputs")
     try:
-        check_schema(schema)
-    except InputsInvalid as error:
-        scope.findings.refused(error, (*scope.workflow.at, "inputs"), "inputs-schema")
+        schema = scope.linked.schema(scope.workflow)
+        check_schema(schema, at)
+    except SchemaInvalid as error:
+        scope.findings.refused(error, error.at or at, "inputs-schema")
+        return None
     return schema
 
 
@@ -273,6 +274,8 @@ def _step_elsewhere(scope: Scope, text: str) -> tuple[LinkedDocument, model.Work
     return *target, step_id
 
 
+_LARGEST = 1.7976931348623157e308
+"""What a number of YAML may be at most to be a float."""
 _POLL = {"interval": "interval", "maxInterval": "max_interval", "backoff": "backoff", "timeout": "timeout"}
 
 
@@ -296,4 +299,4 @@ def _poll(scope: Scope, step: model.Step) -> program.Poll | None:
 
 
 def _is_seconds(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LARGEST

@@ -1,10 +1,10 @@
 """The inputs of a run, for the workflow that is run and for those that have to be completed before it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from treadle.engine.inputs import validated
-from treadle.engine.program import Program
+from treadle.engine.program import Program, WorkflowCall
 
 
 def entry_inputs(program: Program, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -16,8 +16,8 @@ def entry_inputs(program: Program, given: Mapping[str, Any]) -> tuple[dict[str, 
         InputsInvalid: they do not fit.
     """
     entry = program.entry
-    inputs, unknown = validated(entry.inputs, dict(given), entry.workflow_id)
-    taken: set[str] = set()
+    taken = frozenset(name for call in _needed(program) for name in call.inherited)
+    inputs, unknown = validated(entry.inputs, dict(given), entry.workflow_id, taken)
     todo = [(call, inputs) for call in entry.depends_on]
     seen: set[int] = set()
     while todo:
@@ -26,9 +26,19 @@ def entry_inputs(program: Program, given: Mapping[str, Any]) -> tuple[dict[str, 
             continue
         seen.add(call.workflow)
         workflow = program.workflows[call.workflow]
-        inner, _ = validated(
-            workflow.inputs, {name: outer[name] for name in call.inherited if name in outer}, workflow.workflow_id
-        )
-        taken |= set(call.inherited)
-        todo += [(needed, inner) for needed in workflow.depends_on]
-    return inputs, [message for message in unknown if not any(f"'{name}'" in message for name in taken)]
+        own = {name: outer[name] for name in call.inherited if name in outer}
+        inner, _ = validated(workflow.inputs, own, workflow.workflow_id)
+        todo += [(other, inner) for other in workflow.depends_on]
+    return inputs, unknown
+
+
+def _needed(program: Program) -> Iterator[WorkflowCall]:
+    """Give every dependency of the workflow that is run, and theirs."""
+    todo = list(program.entry.depends_on)
+    seen: set[int] = set()
+    while todo:
+        call = todo.pop()
+        yield call
+        if call.workflow not in seen:
+            seen.add(call.workflow)
+            todo += program.workflows[call.workflow].depends_on

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from heapq import nsmallest
 from typing import Any, NamedTuple
 
 from treadle.diagnostics import Severity
@@ -15,6 +16,9 @@ from treadle.expressions.syntax import (
     StepReference,
     WorkflowReference,
 )
+
+MOST_COMPARED = 200
+"""Among how many names a near one is looked for; the comparison is slow, and a document may be large and full of slips."""
 
 
 class Problem(NamedTuple):
@@ -65,7 +69,14 @@ class Declared:
         self.index = {step.step_id: number for number, step in enumerate(steps)}
         known = {step.step_id: _outputs(step, outputs) for step in steps}
         taken = frozenset(inputs) if inputs is not None else None
-        self.names = Names(taken, {step_id: given for step_id, given in known.items() if given is not None})
+        fields = {(flow, "inputs"): it.inputs for flow, it in workflows.items()}
+        fields |= {(flow, "outputs"): it.outputs for flow, it in workflows.items()}
+        self.names = Names(
+            taken,
+            {step_id: given for step_id, given in known.items() if given is not None},
+            {key: names for key, names in fields.items() if names is not None},
+            _given(workflow, outputs),
+        )
 
     def problems(self, expressions: Iterable[Expression], number: int) -> Iterator[Problem]:
         """Find what expressions name that is not declared, or only after the step with that number."""
@@ -121,6 +132,16 @@ class Declared:
         return False
 
 
+def _given(workflow: model.Workflow, called: Mapping[str, frozenset[str] | None]) -> frozenset[str] | None:
+    """Give what `$outputs` reaches: what called workflows give, and in outputs of the workflow those before."""
+    found = frozenset(workflow.outputs)
+    for given in called.values():
+        if given is None:
+            return None
+        found |= given
+    return found
+
+
 def _outputs(step: model.Step, called: Mapping[str, frozenset[str] | None]) -> frozenset[str] | None:
     """Give the names of a step's outputs: its own, and those of the workflow that it calls."""
     if step.step_id not in called:
@@ -132,7 +153,10 @@ def _outputs(step: model.Step, called: Mapping[str, frozenset[str] | None]) -> f
 def near(name: str, known: Iterable[str]) -> str | None:
     """Name what was probably meant, else what there is."""
     names = list(known)
-    close = get_close_matches(name, names, 1, 0.5)
+    if len(names) <= MOST_COMPARED:
+        close = get_close_matches(name, names, 1, 0.5)
+    else:
+        close = [other for other in names if other.lower() == name.lower()]
     if close:
         return f"did you mean '{close[0]}'?"
-    return f"there are {', '.join(sorted(names)[:8])}" if names else None
+    return f"there are {', '.join(nsmallest(8, names))}" if names else None

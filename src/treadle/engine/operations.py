@@ -1,5 +1,6 @@
 """Which operation a step means: operationId and operationPath, over all source descriptions of a document."""
 
+import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
@@ -9,10 +10,13 @@ from treadle.expressions.dialect import Finding
 from treadle.expressions.syntax import SourceReference, parse
 from treadle.pointer import dump
 from treadle.pointer import parse as parse_pointer
-from treadle.sources.openapi import Description
+from treadle.sources.openapi import Description, DescriptionInvalid
 from treadle.sources.operation import Operation
 
+_PATH = re.compile(r"\{\$sourceDescriptions\.([A-Za-z0-9_-]+)\.url\}#(.*)", re.DOTALL)
 _PATH_HINT = "write `{$sourceDescriptions.NAME.url}#/paths/~1the~1path/get`"
+
+_ID_HINT = "write `$sourceDescriptions.NAME.OPERATION`"
 
 
 class OperationUnknown(TreadleError):
@@ -54,10 +58,13 @@ class Operations:
         if text.startswith("$"):
             reference = parse(text)
             if not isinstance(reference, SourceReference):
-                raise ExpressionInvalid(
-                    f"`{text}` names no operation", hint="write `$sourceDescriptions.NAME.OPERATION`"
-                )
+                raise ExpressionInvalid(f"`{text}` names no operation", hint=_ID_HINT)
             return self._described(reference.source).operation(reference.reference)
+        if text.startswith("{$") and text.endswith("}"):
+            operation = self._by_id(text[1:-1], findings)
+            message = "a whole expression stands without braces"
+            findings.append(Finding("source-dot-operation", message, 0, len(text), f"write `{text[1:-1]}`"))
+            return operation
         having = [found for found in self.descriptions.values() if text in found.operations()]
         if len(having) == 1:
             others = [source for source in self.document.source_descriptions if source.type != "arazzo"]
@@ -85,38 +92,97 @@ class Operations:
         raise OperationUnknown(f"no source has an operation '{text}'", hint=hints[0] if hints else None)
 
     def _by_path(self, text: str, findings: list[Finding]) -> Operation:
-        source, joint, fragment = text.partition("#")
-        if source.startswith("{") and source.endswith("}") and joint:
-            reference = parse(source[1:-1])
-            if isinstance(reference, SourceReference) and reference.reference == "url":
-                return self._described(reference.source).at_pointer(unquote(fragment))
-        description, tokens = self._loose_path(text)
-        operation = description.at_pointer(dump(tokens))
+        match = _PATH.fullmatch(text)
+        if match is not None:
+            description = self._described(match[1])
+            try:
+                return description.at_pointer(unquote(match[2]))
+            except DescriptionInvalid as error:
+                tokens = _loose_tokens(description, match[2])
+                if tokens is None:
+                    raise error from None
+            operation, correct = description.at_pointer(dump(tokens)), _correct_path(description, tokens)
+        else:
+            operation, correct = self._loosely(text)
         message = "an operationPath is the source's URL by a runtime expression, and a JSON Pointer"
-        correct = f"write `{{$sourceDescriptions.{description.name}.url}}#{dump(tokens)}`"
-        findings.append(Finding("operation-path", message, 0, len(text), correct))
+        findings.append(Finding("operation-path", message, 0, len(text), f"write `{correct}`"))
         return operation
 
-    def _loose_path(self, text: str) -> tuple[Description, tuple[str, ...]]:
-        """Read `source#/paths/~1x/get`, `#/paths/…` with one source, `/path` and `GET /path`."""
+    def _loosely(self, text: str) -> tuple[Operation, str]:
+        """Read an operationPath as people write it: give the operation and the correct form."""
+        found = self._by_reference(text)
+        if found is not None:
+            return found
         source, joint, fragment = text.partition("#")
-        name = source.strip("{}").removeprefix("$sourceDescriptions.").removesuffix(".url")
+        if not joint:  # `{$sourceDescriptions.api.url}/paths/~1x/get`
+            source, joint, fragment = text.partition("}")
+        described = self._named(source) if joint else None
+        tokens = None if described is None else _loose_tokens(described, fragment)
+        if described is not None and tokens is not None:
+            return described.at_pointer(dump(tokens)), _correct_path(described, tokens)
+        if described is not None and fragment.startswith("/"):
+            # There is no such operation, and the description says so best.
+            return described.at_pointer(unquote(fragment)), f"{{$sourceDescriptions.{described.name}.url}}#{fragment}"
+        described, tokens = self._by_method_and_path(text)
+        return described.at_pointer(dump(tokens)), _correct_path(described, tokens)
+
+    def _by_reference(self, text: str) -> tuple[Operation, str] | None:
+        """`$sourceDescriptions.source.operation`, which is an operationId (and an example of the specification)."""
+        try:
+            reference = parse(text.strip("{}"))
+        except ExpressionInvalid:
+            return None
+        described = self.descriptions.get(reference.source) if isinstance(reference, SourceReference) else None
+        if not isinstance(reference, SourceReference) or described is None:
+            return None
+        if reference.reference not in described.operations():
+            return None
+        return described.operation(reference.reference), f"operationId: {text.strip('{}')}"
+
+    def _named(self, written: str) -> Description | None:
+        """Give the description that the part before the `#` names: by its name, its URL, or as the only one."""
+        name = written.strip("{}").removeprefix("$sourceDescriptions.").removesuffix(".url")
         if not name and len(self.descriptions) == 1:
-            name = next(iter(self.descriptions))
-        if joint and name in self.descriptions and fragment.startswith("/"):
-            return self.descriptions[name], parse_pointer(unquote(fragment))
+            return next(iter(self.descriptions.values()))
+        urls = {source.url: source.name for source in self.document.source_descriptions}
+        return self.descriptions.get(name) or self.descriptions.get(urls.get(written, ""))
+
+    def _by_method_and_path(self, text: str) -> tuple[Description, tuple[str, ...]]:
+        """Read `/path` and `GET /path`.
+
+        Raises:
+            TreadleError: no source has it, or several have.
+        """
         words = text.split()
+        having: list[tuple[Description, tuple[str, ...]]] = []
         if words and len(words) <= 2 and words[-1].startswith("/"):
             method = words[0].lower() if len(words) == 2 else None
             having = [
-                (found, ("paths", located.path, located.method))
+                (found, located.tokens)
                 for found in self.descriptions.values()
                 for located in found.at_path(words[-1])
-                if method in (None, located.method)
+                if method in (None, located.method.lower())
             ]
-            if len(having) == 1:
-                return having[0]
-            if having:
-                listed = ", ".join(f"{tokens[2].upper()} in {found.name}" for found, tokens in having)
-                raise OperationUnknown(f"`{text}` names several operations: {listed}", hint=_PATH_HINT)
+        if len(having) == 1:
+            return having[0]
+        if having:
+            listed = ", ".join(f"{tokens[-1].upper()} in {found.name}" for found, tokens in having)
+            raise OperationUnknown(f"`{text}` names several operations: {listed}", hint=_PATH_HINT)
         raise ExpressionInvalid(f"`{text}` is no operationPath", hint=_PATH_HINT)
+
+
+def _loose_tokens(description: Description, fragment: str) -> tuple[str, ...] | None:
+    """Read `/paths/~1x/GET`, and `/paths//x/{id}/get` with slashes that are not escaped, where there is such a path."""
+    try:
+        tokens = parse_pointer(unquote(fragment))
+    except ValueError:
+        return None
+    if len(tokens) < 3 or tokens[0] != "paths":
+        return None
+    path = tokens[1] if len(tokens) == 3 and tokens[1].startswith("/") else "/" + "/".join(tokens[1:-1]).lstrip("/")
+    having = (located for located in description.at_path(path) if located.method.lower() == tokens[-1].lower())
+    return next((located.tokens for located in having), None)
+
+
+def _correct_path(description: Description, tokens: tuple[str, ...]) -> str:
+    return f"{{$sourceDescriptions.{description.name}.url}}#{dump(tokens)}"

@@ -6,7 +6,6 @@ from typing import Any, Protocol
 from treadle import pointer
 from treadle.document import model
 from treadle.engine.findings import Findings
-from treadle.engine.inputs import properties
 from treadle.engine.linked import LinkedDocument
 from treadle.engine.names import Declared, Signature, near
 from treadle.engine.operations import Operations
@@ -65,7 +64,7 @@ class Scope:
         self.declared = Declared(
             workflow,
             steps,
-            properties(workflow.inputs, linked.reading.value),
+            linked.inputs(workflow),
             {step.step_id: self._given(step.workflow_id) for step in steps if step.workflow_id is not None},
             reachable(linked),
         )
@@ -206,7 +205,7 @@ def reachable(linked: LinkedDocument) -> dict[str, Signature]:
 
 def signature(linked: LinkedDocument, workflow: model.Workflow) -> Signature:
     """Give the names of a workflow's inputs, and of the outputs it may end with, also after a transfer to another."""
-    inputs = properties(workflow.inputs, linked.reading.value)
+    inputs = linked.inputs(workflow)
     outputs: set[str] = set()
     todo: list[Target] = [(linked, workflow)]
     seen: set[tuple[int, str]] = set()

@@ -10,28 +10,36 @@ from typing import Any, NoReturn, TypeAlias
 
 from msgspec import Struct
 
+from treadle import pointer
 from treadle.errors import ExpressionInvalid
-from treadle.expressions.dialect import Finding, Names, read_operand, read_steps
+from treadle.expressions.dialect import Finding, Names, read_operand, read_quoted, read_steps
 from treadle.expressions.evaluate import Context, Missing, evaluate, kind, to_text
-from treadle.expressions.syntax import ContextValue, Expression, Navigation, dump
+from treadle.expressions.syntax import ContextValue, Expression, Navigation, Template, dump
 
 _STOP = frozenset(" \t\r\n()<>,")
 _NUMBERS = (int, float)
-_COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
+COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 _WORDS = {"true": True, "false": False, "null": None}
+_NO_OPERATORS = {
+    "and": "write `&&`",
+    "or": "write `||`",
+    "contains": "a criterion of type regex looks for a text in its context",
+    "matches": "a criterion of type regex does that",
+}
+"""What people write for an operator, and what to do instead."""
 
 
 class Literal(Struct, frozen=True, tag=True):
-    """A boolean, null, number or string."""
+    """A boolean, null, number or string; an object or array only where a body stands as a condition."""
 
-    value: bool | int | float | str | None
+    value: Any
 
 
 class Operand(Struct, frozen=True, tag=True):
-    """A runtime expression in a condition."""
+    """A runtime expression in a condition, or a string with expressions in it."""
 
-    expression: Expression
+    expression: Expression | Template
 
 
 class Comparison(Struct, frozen=True, tag=True):
@@ -78,7 +86,8 @@ def parse(text: str, names: Names, findings: list[Finding], *, rooted: bool = Fa
         parser.fail("a condition is expected, the text is empty")
     condition = parser.either(0)
     if parser.at != len(text):
-        parser.fail(f"{text[parser.at :].split(maxsplit=1)[0]!r} cannot stand here")
+        word = text[parser.at :].split(maxsplit=1)[0]
+        parser.fail(f"{word!r} cannot stand here", _NO_OPERATORS.get(word.lower()))
     return condition
 
 
@@ -118,7 +127,7 @@ class _Parser:
 
     def comparison(self, depth: int) -> Condition:
         left = self.unary(depth)
-        for operator in _COMPARISONS:
+        for operator in COMPARISONS:
             begin = self.at
             if self.take(operator):
                 if self.text.startswith("=", self.at):
@@ -150,8 +159,10 @@ class _Parser:
             return self.single_quoted()
         if character == '"':
             return self.double_quoted()
-        if character == "$":
+        if character == "$" or (character == "#" and self.rooted):
             return self.operand()
+        if self.text.startswith("{$", self.at):
+            return self.braced()
         begin = self.at
         word = self.word()
         self.at = begin + len(word)
@@ -174,7 +185,33 @@ class _Parser:
             end += 1
         return self.text[self.at : end]
 
-    def single_quoted(self) -> Literal:
+    def braced(self) -> Literal | Operand:
+        """`{$statusCode} == 200`: braces are for expressions in text."""
+        end = self.text.find("}", self.at) + 1
+        if not end:
+            self.fail("'{' opens an embedded expression that no '}' closes")
+        begin = self.at
+        self.at = end
+        self.space()
+        return self.expression_or_string(self.text[begin:end], begin, begin)
+
+    def expression_or_string(self, value: str, begin: int, offset: int) -> Literal | Operand:
+        """Read a string that may be an expression; it stands from `begin` on, its own text from `offset` on."""
+        found: list[Finding] = []
+        try:
+            node = read_quoted(value, self.names, found)
+        except ExpressionInvalid as error:
+            raise ExpressionInvalid(error.message, offset + error.start, self.at, hint=error.hint) from None
+        if node is None:
+            return Literal(value)
+        correct = "give the text as an input or an output, and name that here"
+        if not isinstance(node, Template):
+            correct = f"write `{dump(node)}`"
+        message = "an expression in a condition stands without quotes and braces"
+        self.findings.append(Finding("expression-in-quotes", message, begin, self.at, correct))
+        return Operand(node)
+
+    def single_quoted(self) -> Literal | Operand:
         begin = self.at
         written = []
         at = self.at + 1
@@ -190,7 +227,7 @@ class _Parser:
         self.at = end + 1
         self.space()
         self.refuse_whole(begin)
-        return Literal("".join(written))
+        return self.expression_or_string("".join(written), begin, begin + 1)
 
     def refuse_whole(self, begin: int) -> None:
         """Refuse a condition that is one string: it would always hold, and is a condition in quotes too many."""
@@ -198,19 +235,21 @@ class _Parser:
             self.at = begin
             self.fail("the whole condition is one string", "take the quotes away")
 
-    def double_quoted(self) -> Literal:
+    def double_quoted(self) -> Literal | Operand:
         end = self.text.find('"', self.at + 1)
         if end < 0:
             self.fail("a string opens here that is not closed", "a string stands in 'single quotes'")
         begin = self.at
         value = self.text[begin + 1 : end]
-        correct = "'" + value.replace("'", "''") + "'"
-        message = "a string in a condition stands in single quotes"
-        self.findings.append(Finding("double-quoted-string", message, begin, end + 1, f"write `{correct}`"))
         self.at = end + 1
         self.space()
         self.refuse_whole(begin)
-        return Literal(value)
+        operand = self.expression_or_string(value, begin, begin + 1)
+        if isinstance(operand, Literal):
+            correct = "'" + value.replace("'", "''") + "'"
+            message = "a string in a condition stands in single quotes"
+            self.findings.append(Finding("double-quoted-string", message, begin, end + 1, f"write `{correct}`"))
+        return operand
 
     def unquoted(self) -> Literal:
         end = self.at
@@ -231,7 +270,7 @@ class _Parser:
         text = self.text[begin:end]
         self.at = end
         self.space()
-        steps = read_steps(text[1:]) if self.rooted else None
+        steps = self.from_context(text) if self.rooted else None
         if steps is not None:
             return Operand(Navigation(ContextValue(begin, begin + 1), steps, begin, end))
         found: list[Finding] = []
@@ -241,6 +280,15 @@ class _Parser:
             raise ExpressionInvalid(error.message, begin + error.start, end, hint=error.hint) from None
         self.findings += [f._replace(start=begin + f.start, end=begin + f.end) for f in found]
         return Operand(operand)
+
+    def from_context(self, text: str) -> tuple[str | int, ...] | None:
+        """Read `$.a[0]` and `#/a/0`, ways from the context."""
+        if text.startswith("$"):
+            return read_steps(text[1:])
+        try:
+            return pointer.parse(text[1:])
+        except ValueError as error:
+            raise ExpressionInvalid(str(error), self.at - len(text), self.at) from None
 
     def _operand_end(self, at: int) -> int:
         depth = 0
@@ -326,7 +374,8 @@ def operands(condition: Condition) -> list[Expression]:
     """Give the expressions of a condition, in their order."""
     match condition:
         case Operand(expression):
-            return [expression]
+            parts = expression.parts if isinstance(expression, Template) else (expression,)
+            return [part for part in parts if not isinstance(part, str)]
         case Comparison(_, left, right):
             return [*operands(left), *operands(right)]
         case Not(inner):

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeGuard
 
+import msgspec
 from msgspec import Struct
 
 from treadle import pointer
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import condition as conditions
 from treadle.expressions.condition import Condition
-from treadle.expressions.dialect import Finding, Names
+from treadle.expressions.dialect import Finding, Names, read_embedded
 from treadle.expressions.evaluate import Context, Missing, evaluate, kind, to_text, unreadable_body
 from treadle.expressions.selectors import query
 from treadle.expressions.syntax import (
@@ -25,7 +26,6 @@ from treadle.expressions.syntax import (
     Template,
     dump,
     dump_steps,
-    parse_template,
 )
 
 BACKTRACK_LIMIT = 1_000_000
@@ -62,19 +62,31 @@ class Verdict(NamedTuple):
 def compile_simple(text: str, context: Expression | None, names: Names, findings: list[Finding]) -> Test:
     """Compile a simple condition; a `context` that stands beside it is not used.
 
+    Real documents also write the body that is expected (`{"id": 1}`) where a condition belongs.
+
     Raises:
         ExpressionInvalid: it cannot be read.
     """
+    body = _expected_body(text, context)
+    if body is not None:
+        place = context or MessagePart("response", "body")
+        first = next(iter(body), None) if isinstance(body, dict) else 0
+        correct = "compare its parts one by one"
+        if not isinstance(body, str) and body and not isinstance(place, Navigation):
+            correct += f", as in `{_located(place, (first,))} == …`"  # type: ignore[arg-type]  # of a body with parts
+        message = "this is a body, not a condition"
+        findings.append(Finding("body-as-condition", message, 0, len(text), correct))
+        return Test(text, "simple", conditions.Comparison("==", conditions.Operand(place), conditions.Literal(body)))
     return Test(text, "simple", conditions.parse(text, names, findings), context)
 
 
-def compile_regex(text: str, context: Expression | None, _names: Names, _findings: list[Finding]) -> Test:
+def compile_regex(text: str, context: Expression | None, names: Names, findings: list[Finding]) -> Test:
     """Compile a regular expression of ECMA-262 flavour; expressions in braces are filled in at run time.
 
     Raises:
         ExpressionInvalid: it is no regular expression.
     """
-    pattern = parse_template(text)
+    pattern = read_embedded(text, names, findings, dotted=True)
     if isinstance(pattern, str):
         _matcher(pattern)
     return Test(text, "regex", pattern, context)
@@ -86,17 +98,27 @@ def compile_jsonpath(text: str, context: Expression | None, names: Names, findin
     Raises:
         ExpressionInvalid: it is neither.
     """
-    pattern = parse_template(text)
-    if not isinstance(pattern, str):
-        return Test(text, "jsonpath", pattern, context, lenient=True)
     if _compares(text):
         condition = conditions.parse(text, names, [], rooted=True)
         correct = correct_comparison(condition, context)
         message = "this is a comparison, not a JSONPath query"
         findings.append(Finding("jsonpath-comparison", message, 0, len(text), correct))
         return Test(text, "jsonpath", condition, context)
+    pattern = read_embedded(text, names, findings, dotted=True)
+    if not isinstance(pattern, str):
+        return Test(text, "jsonpath", pattern, context, lenient=True)
     query(text)
     return Test(text, "jsonpath", text, context, lenient=True)
+
+
+def _expected_body(text: str, context: Expression | None) -> dict[str, Any] | list[Any] | str | None:
+    if text.lstrip()[:1] not in ("{", "[", '"') or "$" in text:
+        return None
+    try:
+        body = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return body if isinstance(body, dict | list) or context is not None else None
 
 
 CRITERIA: dict[str, Callable[[str, Expression | None, Names, list[Finding]], Test]] = {
@@ -229,7 +251,10 @@ def _written(condition: Condition, base: Expression | None) -> str:
         case conditions.Operand(Navigation(ContextValue(), steps)):
             return _located(base, steps)
         case conditions.Operand(expression):
-            return dump(expression)
+            if not isinstance(expression, Template):
+                return dump(expression)
+            parts = (it.replace("'", "''") if isinstance(it, str) else f"{{{dump(it)}}}" for it in expression.parts)
+            return f"'{''.join(parts)}'"
         case conditions.Comparison(operator, left, right):
             compound = (conditions.Comparison, conditions.And, conditions.Or)
             return f"{_grouped(left, base, compound)} {operator} {_grouped(right, base, compound)}"

@@ -7,6 +7,7 @@ import msgspec
 
 from treadle import pointer
 from treadle.errors import ExpressionInvalid
+from treadle.expressions.selectors import query
 from treadle.expressions.syntax import (
     ComponentReference,
     ContextValue,
@@ -235,17 +236,32 @@ def _navigation(node: Navigation, context: Context) -> Any:
     if isinstance(value, Missing):
         return value
     for step in node.steps:
-        if isinstance(value, dict) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value):
-            value = value[step]
+        # As in a JSON Pointer, `.0` is an index of an array, and `[0]` a member of an object.
+        index = step if isinstance(step, int) else pointer.array_index(step)
+        if isinstance(value, dict) and str(step) in value:
+            value = value[str(step)]
+        elif isinstance(value, list) and index is not None and -len(value) <= index < len(value):
+            value = value[index]
         elif step == "length" and isinstance(value, list | str | dict):
             value = len(value)
         elif value is whole and isinstance(value, str) and _is_body(node.base):
             return unreadable_body(node.base, context, at=node)
         else:
             return Missing(f"`{dump(node)}`: there is {kind(value)} and no `{step}` in it")
-    return value
+    return _queried(node, value, context) if node.query else value
+
+
+def _queried(node: Navigation, value: Any, context: Context) -> Any:
+    """Give what the query selects, as a Selector Object does: one value, or the array of all."""
+    if isinstance(value, str) and _is_body(node.base):
+        return unreadable_body(node.base, context, at=node)
+    try:
+        nodes = query(node.query)(value)
+    except ExpressionInvalid as error:
+        return Missing(error.message, unreadable=True)
+    if not nodes:
+        return Missing(f"`{dump(node)}` selects nothing")
+    return nodes[0] if len(nodes) == 1 else nodes
 
 
 def _is_body(node: Expression) -> TypeGuard[MessagePart]:

@@ -124,12 +124,16 @@ class WholeMap(Struct, frozen=True, tag=True):
 
 
 class Navigation(Struct, frozen=True, tag=True):
-    """A value and the way into it by names and indexes: the operators `.` and `[]` of conditions."""
+    """A value and the way into it by names and indexes: the operators `.` and `[]` of conditions.
+
+    Real documents also write the way as a JSONPath query; `query` is then that query, and there are no steps.
+    """
 
     base: "Reference"
     steps: tuple[str | int, ...]
     start: int = 0
     end: int = 0
+    query: str = ""
 
 
 class ContextValue(Struct, frozen=True, tag=True):
@@ -252,7 +256,9 @@ class Scanner:
             if self.take(f".{field}."):
                 name = self.run(IDENTIFIER, f"a name in {field}")
                 return WorkflowReference(workflow_id, field, name, self.pointer(), self.start, self.at)
-        self.fail(f"after '$workflows.{workflow_id}' comes '.inputs.' or '.outputs.' and a name")
+        hint = "what a step of another workflow gives is reached as an output of that workflow"
+        message = f"after '$workflows.{workflow_id}' comes '.inputs.' or '.outputs.' and a name"
+        self.fail(message, hint if self.text.startswith(".steps.", self.at) else None)
 
     def source_reference(self) -> SourceReference:
         """Read `source-reference`."""
@@ -388,7 +394,7 @@ def dump(node: Expression) -> str:
         case ComponentReference(kind, name):
             return f"$components.{kind}.{name}"
         case _:
-            return dump(node.base) + dump_steps(node.steps)
+            return dump(node.base) + dump_steps(node.steps) + node.query[1:]
 
 
 def dump_steps(steps: Sequence[str | int]) -> str:

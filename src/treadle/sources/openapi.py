@@ -1,4 +1,4 @@
-"""OpenAPI 3.0 and 3.1 descriptions: finding an operation and reading just that one into an Operation.
+"""OpenAPI 3.0, 3.1 and 3.2 descriptions: finding an operation and reading just that one into an Operation.
 
 A version is a value, a record of functions. Structure that no workflow touches is not looked at.
 """
@@ -10,18 +10,25 @@ from urllib.parse import urljoin
 
 from treadle import pointer
 from treadle.errors import TreadleError
-from treadle.sources.operation import DEFAULT_STYLES, STYLES, BodySpec, Operation, ParameterSpec
+from treadle.sources.operation import DEFAULT_STYLES, FORM, STYLES, BodySpec, Operation, ParameterSpec
 from treadle.sources.references import Registry
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
+"""The methods that have a field of their own in a Path Item; `query` came with OpenAPI 3.2."""
 
 
 class Located(NamedTuple):
-    """An operation as it stands in a description."""
+    """An operation as it stands in a description; a method without a field of its own is written as it is sent."""
 
     path: str
     method: str
     operation_id: str | None
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Give the place of the operation, as the tokens of a JSON Pointer."""
+        own = (self.method,) if self.method in METHODS else ("additionalOperations", self.method)
+        return ("paths", self.path, *own)
 
 
 class Version(NamedTuple):
@@ -97,12 +104,13 @@ class Description:
             tokens = pointer.parse(fragment)
         except ValueError as error:
             raise DescriptionInvalid(str(error)) from error
-        if len(tokens) != 3 or tokens[0] != "paths" or tokens[2] not in METHODS:
+        additional = len(tokens) == 4 and tokens[2] == "additionalOperations"
+        if tokens[:1] != ("paths",) or not (additional or (len(tokens) == 3 and tokens[2] in METHODS)):
             hint = "write `#/paths/~1the~1path/get`; in a path each '/' is written '~1'"
             raise DescriptionInvalid(f"`#{fragment}` does not name an operation", hint=hint)
-        _, path, method = tokens
+        path, method = tokens[1], tokens[-1]
         item = _mapping(self.value.get("paths")).get(path)
-        if not isinstance(item, dict) or (method not in item and "$ref" not in item):
+        if not isinstance(item, dict) or ("$ref" not in item and _operation(item, method) is None):
             near = get_close_matches(path, [str(known) for known in _mapping(self.value.get("paths"))], 1)
             hint = f"did you mean '{near[0]}'?" if near else ""
             message = f"source '{self.name}' has no {method.upper()} {path}"
@@ -123,7 +131,7 @@ def _version(name: str, value: Any) -> Version:
     elif isinstance(value, dict) and "asyncapi" in value:
         found, hint = "an AsyncAPI description", "steps over brokers are not run by this version"
     else:
-        found, hint = f"openapi: {written!r}", "this version reads OpenAPI 3.0 and 3.1"
+        found, hint = f"openapi: {written!r}", f"this version reads OpenAPI {', '.join(VERSIONS)}"
     raise DescriptionInvalid(f"source '{name}' is not a description this version reads: {found}", hint=hint)
 
 
@@ -137,18 +145,24 @@ def _locate(description: Description) -> Iterator[Located]:
             continue
         if "$ref" in item:
             item = _mapping(description.registry.resolve(item, description.uri).value)  # noqa: PLW2901 - the item it stands for
-        for method in METHODS:
-            operation = item.get(method)
-            if isinstance(operation, dict):
+        for method in (*METHODS, *_mapping(item.get("additionalOperations"))):
+            operation = _operation(item, method)
+            if operation is not None:
                 yield Located(str(path), method, _operation_id(operation))
+
+
+def _operation(item: dict[Any, Any], method: str) -> dict[Any, Any] | None:
+    holder = item if method in METHODS else _mapping(item.get("additionalOperations"))
+    operation = holder.get(method)
+    return operation if isinstance(operation, dict) else None
 
 
 def _read(description: Description, path: str, method: str) -> Operation:
     registry = description.registry
     item, base = registry.resolve(_mapping(description.value.get("paths"))[path], description.uri)
     item = _mapping(item)
-    operation = item.get(method)
-    if not isinstance(operation, dict):
+    operation = _operation(item, method)
+    if operation is None:
         raise DescriptionInvalid(f"source '{description.name}' has no {method.upper()} {path}")
     parameters: dict[tuple[str, str], ParameterSpec] = {}
     # "If a parameter is already defined at the Path Item, the new definition will override it" (OpenAPI 4.8.10).
@@ -159,7 +173,7 @@ def _read(description: Description, path: str, method: str) -> Operation:
     servers = operation.get("servers") or item.get("servers") or description.value.get("servers")
     return Operation(
         source=description.name,
-        method=method.upper(),
+        method=method.upper() if method in METHODS else method,
         path=path,
         server=_server(servers, description.uri),
         operation_id=_operation_id(operation),
@@ -181,6 +195,10 @@ def _parameter(value: Any) -> ParameterSpec | None:
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         return None
     location = value.get("in")
+    content = next(iter(_mapping(value.get("content"))), None)
+    if location == "querystring":
+        required = bool(value.get("required", False))
+        return ParameterSpec(value["name"], location, required, media_type=FORM if content is None else str(content))
     if not isinstance(location, str) or location not in DEFAULT_STYLES:
         return None
     style = value.get("style", DEFAULT_STYLES[location])
@@ -193,9 +211,9 @@ def _parameter(value: Any) -> ParameterSpec | None:
         location=location,
         required=bool(value.get("required", location == "path")),
         style=style,
-        explode=bool(value.get("explode", style == "form")),
+        explode=bool(value.get("explode", style in ("form", "cookie"))),
         allow_reserved=bool(value.get("allowReserved", False)),
-        media_type=next(iter(_mapping(value.get("content"))), None),
+        media_type=content,
     )
 
 
@@ -213,9 +231,13 @@ def _server(servers: Any, base: str) -> str:
     url = str(first.get("url", "/"))
     for name, variable in _mapping(first.get("variables")).items():
         url = url.replace("{" + str(name) + "}", str(_mapping(variable).get("default", "")))
-    return urljoin(base, url) if base.startswith(("http://", "https://")) else url
+    try:
+        return urljoin(base, url) if base.startswith(("http://", "https://")) else url
+    except ValueError as error:
+        raise DescriptionInvalid(f"the server's URL {url!r} is none", hint="say which: --server URL") from error
 
 
 OPENAPI_3_0 = Version("3.0", _locate, _read)
 OPENAPI_3_1 = Version("3.1", _locate, _read)
-VERSIONS = {"3.0": OPENAPI_3_0, "3.1": OPENAPI_3_1}
+OPENAPI_3_2 = Version("3.2", _locate, _read)
+VERSIONS = {"3.0": OPENAPI_3_0, "3.1": OPENAPI_3_1, "3.2": OPENAPI_3_2}

@@ -11,16 +11,18 @@ import msgspec
 from msgspec import Struct
 
 from treadle.errors import TreadleError
-from treadle.sources.operation import Operation, ParameterSpec
+from treadle.sources.operation import FORM, Operation, ParameterSpec
 
 _RESERVED = ":/?@!$&'()*+,;="
 """What allowReserved leaves as it is: `#`, `[` and `]` have no place in a query (RFC 3986 section 3.4)."""
+_NOT_IN_A_QUERY = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]")
+"""What a query cannot hold (RFC 3986 section 3.4); an escape can stand in it, a lone percent sign cannot."""
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
 _DELIMITERS = {"form": ",", "spaceDelimited": "%20", "pipeDelimited": "%7C"}
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_REFUSED = frozenset(map(chr, (*range(9), *range(10, 32), 127)))
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""RFC 9110 section 9.2.1."""
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY"})
+"""RFC 9110 section 9.2.1; QUERY says the same of itself."""
 IDEMPOTENT_METHODS = SAFE_METHODS | {"PUT", "DELETE"}
 """RFC 9110 section 9.2.2."""
 
@@ -54,15 +56,12 @@ def build_request(
         RequestInvalid: a value does not fit its place; the message names the parameter.
     """
     path = operation.path
-    query: list[str] = []
     headers: list[tuple[str, str]] = []
     cookies: list[str] = []
     for spec, value in arguments:
         match spec.location:
             case "path":
                 path = path.replace("{" + spec.name + "}", _path_value(spec, value))
-            case "query":
-                query += _pairs(spec, value)
             case "header" if value is not None or spec.required:
                 headers.append(_header(spec, value))
             case "cookie":
@@ -76,9 +75,19 @@ def build_request(
             headers.append(("Content-Type", content_type))
     _check_dots(operation.path, path)
     url = server.rstrip("/") + path
+    query = "&".join(part for argument in arguments for part in _query_parts(*argument))
     if query:
-        url += ("&" if "?" in url else "?") + "&".join(query)
+        url += ("&" if "?" in url else "?") + query
     return HttpRequest(operation.method, url, tuple(headers), body)
+
+
+def _query_parts(spec: ParameterSpec, value: Any) -> list[str]:
+    match spec.location:
+        case "query":
+            return _pairs(spec, value)
+        case "querystring":
+            return _querystring(spec, value)
+    return []
 
 
 def encode_body(payload: Any, content_type: str) -> bytes:
@@ -91,9 +100,8 @@ def encode_body(payload: Any, content_type: str) -> bytes:
         return payload.encode()
     if is_json(content_type):
         return msgspec.json.encode(payload)
-    if media_type(content_type) == "application/x-www-form-urlencoded" and isinstance(payload, dict):
-        fields = [(str(name), value) for name, entry in payload.items() for value in _as_list(entry)]
-        return "&".join(f"{_form(name)}={_form(_text(value))}" for name, value in fields).encode()
+    if media_type(content_type) == FORM and isinstance(payload, dict):
+        return _form_fields(payload).encode()
     what = type(payload).__name__
     raise RequestInvalid(f"a payload of type {what} cannot be written as {content_type}", hint="give it as text")
 
@@ -102,7 +110,7 @@ def has_form(payload: Any, content_type: str) -> bool:
     """Say whether `encode_body` can write a payload like this one."""
     if isinstance(payload, str) or is_json(content_type):
         return True
-    return media_type(content_type) == "application/x-www-form-urlencoded" and isinstance(payload, dict)
+    return media_type(content_type) == FORM and isinstance(payload, dict)
 
 
 def media_type(content_type: str) -> str:
@@ -114,6 +122,11 @@ def is_json(content_type: str) -> bool:
     """Say whether a content type is a JSON one: `application/json` or a `+json` suffix (RFC 6839 section 3.1)."""
     kind = media_type(content_type)
     return kind.endswith(("/json", "+json"))
+
+
+def _form_fields(fields: dict[str, Any]) -> str:
+    pairs = [(str(name), value) for name, entry in fields.items() for value in _as_list(entry)]
+    return "&".join(f"{_form(name)}={_form(_text(value))}" for name, value in pairs)
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -135,8 +148,47 @@ def _encode(value: Any, spec: ParameterSpec) -> str:
         return _text(value)
     if type(value) is str and _UNRESERVED.fullmatch(value):
         return value  # nothing to encode: the usual case, and five times as fast
+    if spec.style == "cookie":
+        return _cookie_text(spec, _text(value))
     reserved = _RESERVED if spec.allow_reserved and spec.location == "query" else ""
     return quote(_text(value), safe="-._~" + reserved)
+
+
+def _cookie_text(spec: ParameterSpec, text: str) -> str:
+    """Give the text as it is: style `cookie` has no escapes, so what would end the value is refused."""
+    if ";" in text or _HEADER_REFUSED & set(text):
+        message = f"cookie '{spec.name}' has a semicolon or a control character in its value"
+        raise RequestInvalid(message, hint="its style is `cookie`, which has no way to write it")
+    return text
+
+
+def _querystring(spec: ParameterSpec, value: Any) -> list[str]:
+    """Write the whole query: a form as it is given, but for what no query can hold; of other types the escaped text."""
+    given = spec.media_type or FORM
+    if not isinstance(value, str):
+        # "For `querystring` parameters, the value MUST resolve to a string" (Arazzo, section "Parameter Object")
+        what = "a text such as `a=1&b=2`" if media_type(given) == FORM else "a text"
+        message = f"parameter '{spec.name}' is the whole query, of type {given}: {what} is expected, not {_kind(value)}"
+        raise RequestInvalid(message)
+    if media_type(given) == FORM:
+        return [_NOT_IN_A_QUERY.sub(lambda found: quote(found[0], safe=""), value)] if value else []
+    if is_json(given):
+        _check_json(spec, value)
+    return [quote(value, safe="-._~")]
+
+
+def _check_json(spec: ParameterSpec, text: str) -> None:
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        message = f"parameter '{spec.name}' is the whole query, of type {spec.media_type}, but its text is not JSON"
+        raise RequestInvalid(message, hint='write it as JSON, such as `{"a": 1}`') from error
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    return {bool: "a boolean", list: "an array", dict: "an object"}.get(type(value), "a number")
 
 
 def _header(spec: ParameterSpec, value: Any) -> tuple[str, str]:
@@ -201,7 +253,7 @@ def _matrix(spec: ParameterSpec, value: Any) -> str:
 
 
 def _pairs(spec: ParameterSpec, value: Any) -> list[str]:
-    name = quote(spec.name, safe="-._~[]")
+    name = spec.name if spec.style == "cookie" else quote(spec.name, safe="-._~[]")
     if value is None and not spec.required:
         return []
     if value in ([], {}):
