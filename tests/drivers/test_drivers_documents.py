@@ -120,6 +120,15 @@ def test_an_override_of_a_source(lay, tmp_path):
     assert refused.value.hint == "it has api"
 
 
+def test_a_url_that_is_none_stops_only_who_needs_it(lay, tmp_path):
+    broken = DOCUMENT.replace("url: api.yaml", "url: 'http://[::1/api.yaml'")
+    path = lay(w_yaml=broken)
+    warning, error = _findings(path)
+    assert (warning[0], error[0]) == ("uri-reference", "source")
+    assert "'http://[::1/api.yaml' is no URI-reference" in error[1]
+    assert [rule for rule, _ in _findings(path, source={"api": str(tmp_path / "api.yaml")})] == ["uri-reference"]
+
+
 def test_the_bundled_source_is_offered_where_it_fits(lay):
     document = DOCUMENT.replace("operationId: a", "operationId: getScenario")
     (found,) = treadle.check(str(lay(w_yaml=document, api_yaml=None)))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from treadle import pointer
 from treadle.document import model
 from treadle.engine import program
 from treadle.engine.calls import transfer
@@ -63,6 +64,7 @@ def read_actions(
     pool = scope.components.success_actions if kind == "successActions" else scope.components.failure_actions
 
     def resolved(actions: tuple[Any, ...]) -> list[Any]:
+        _refuse_duplicates(scope, actions)
         found = [scope.component(a, kind, pool) if isinstance(a, model.Reusable) else a for a in actions]
         return [action for action in found if action is not None]
 
@@ -70,6 +72,16 @@ def read_actions(
     names = {action.name for action in first}
     rest = [action for action in resolved(shared) if action.name not in names]
     return tuple(_action(scope, action, number) for action in (*first, *rest))
+
+
+def _refuse_duplicates(scope: Scope, actions: tuple[Any, ...]) -> None:
+    """Refuse an action that stands twice in a list, word for word: "The list MUST NOT include duplicates"."""
+    seen: list[Any] = []
+    for action in actions:
+        written = pointer.follow(scope.linked.reading.value, [str(part) for part in action.at]).value
+        if written in seen:
+            scope.findings.error("not-unique", "this action stands in the list twice", action.at, "take one away")
+        seen.append(written)
 
 
 def _action(scope: Scope, action: model.SuccessAction | model.FailureAction, number: int) -> program.Action:

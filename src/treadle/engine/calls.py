@@ -101,6 +101,11 @@ def transfer(
     parameters of actions.
     """
     target = workflow_target(scope, workflow_id, at)
+    for entry in parameters:
+        if isinstance(entry, model.Parameter) and entry.location is not None:
+            # "The `in` field MUST NOT be used."
+            message = f"parameter '{entry.name}' of an action has `in`, but it becomes an input of the workflow"
+            scope.findings.error("parameter-in", message, (*entry.at, "in"), "take `in` away")
     inputs = _inputs(scope, scope.parameters(parameters), number + 1)
     if target is None:
         return None

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
-from treadle.diagnostics import Diagnostic, errors
+from treadle.diagnostics import Diagnostic, Severity, errors
 from treadle.document import model
 from treadle.engine import program
 from treadle.engine.actions import read_actions, read_criteria
@@ -24,6 +24,9 @@ from treadle.engine.scope import Scope, find_workflow
 from treadle.errors import InputsInvalid
 from treadle.expressions import payload
 from treadle.expressions.syntax import InputReference, Navigation
+
+_DIALECTS_OF_STRUCTURE = {"action-name", "depends-on-list", "name-characters", "uri-reference"}
+"""Warnings about the structure of a document that stand for what the specification does not allow."""
 
 
 class Compilation(NamedTuple):
@@ -89,7 +92,8 @@ class _Compiler:
             self._documents[id(linked)] = len(self._documents)
             findings = Findings(linked.reading, strict=self._strict)
             for found in (*linked.diagnostics, *_not_checked(linked)):
-                findings.add(found)
+                dialect = self._strict and found.rule in _DIALECTS_OF_STRUCTURE
+                findings.add(structs.replace(found, severity=Severity.ERROR) if dialect else found)
             self._findings.append(findings)
         return self._documents[id(linked)]
 
