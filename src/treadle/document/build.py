@@ -36,7 +36,8 @@ SUPPORTED = ("1.0", "1.1")
 _VERSION = re.compile(r"(\d+\.\d+)(?:\.\d+)?(?:-.*)?", re.ASCII)
 
 
-_URI_REFERENCE = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
+_IN_URIS = r"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*"
+_URI_REFERENCE = re.compile(f"{_IN_URIS}(?:#{_IN_URIS})?")
 
 
 def build(reading: Reading) -> tuple[model.Document | None, list[Diagnostic]]:

@@ -1,7 +1,9 @@
 """Loads Arazzo documents and their source descriptions from files, URLs and bundles, until nothing is missing."""
 
 import gc
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
@@ -20,6 +22,8 @@ from treadle.sources.references import DocumentsMissing, Registry
 
 MAX_ROUNDS = 100
 """How often loading may find further documents that are referred to."""
+
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 LARGE_TEXT = 1_000_000
 """From how many characters on a text is large."""
@@ -159,24 +163,37 @@ class Library:
             RunRefused: an override names no source.
         """
         linkage = Linkage(loaded, strict=strict, servers=servers or {}, offline=offline)
-        known = {loaded.uri: linkage.linked, loaded.base: linkage.linked}
-        todo = [(loaded, linkage.linked)]
-        for document, linked in todo:
-            for source in document.document.source_descriptions:
-                override = (sources or {}).get(source.name)
-                brought = await self._source(document, source, override, linkage)
-                if isinstance(brought, LoadedDocument):
-                    other = known.get(brought.base)
-                    if other is None:
-                        other = LinkedDocument(brought.document, brought.reading, brought.base, brought.diagnostics)
-                        known[brought.base] = other
-                        todo.append((brought, other))
-                    brought = Source("arazzo", document=other)
-                linked.sources[source.name] = brought
-            if len(todo) > MAX_ROUNDS:
-                raise RunRefused(f"{loaded.name} leads to more than {MAX_ROUNDS} Arazzo documents")
-        self._check_names([document for document, _ in todo], {**(servers or {}), **(sources or {})})
+        documents = await self._linked(linkage, sources or {})
+        self._check_names(documents, {**(servers or {}), **(sources or {})})
         return linkage
+
+    async def _linked(self, linkage: Linkage, overrides: Mapping[str, str]) -> list[LoadedDocument]:
+        """Fill in the sources of every document that can be reached, and give these documents."""
+        loaded = linkage.loaded
+        known = {loaded.uri: linkage.linked, loaded.base: linkage.linked}
+        documents = {loaded: linkage.linked}
+        todo = deque(_listed(loaded))
+        # What an absolute url names may be a document that is yet to be brought from elsewhere: it is resolved "by
+        # identity (matching the `$self` value) rather than by location alone", so when all others are there.
+        by_identity: deque[_Listed] = deque()
+        while todo or by_identity:
+            document, source, waits = todo.popleft() if todo else by_identity.popleft()
+            if waits and source.name not in overrides:
+                by_identity.append(_Listed(document, source, waits=False))
+                continue
+            brought = await self._source(document, source, overrides.get(source.name), linkage)
+            if isinstance(brought, LoadedDocument):
+                if brought.base not in known:
+                    other = LinkedDocument(brought.document, brought.reading, brought.base, brought.diagnostics)
+                    known[brought.base] = documents[brought] = other
+                    todo += _listed(brought)
+                brought = Source("arazzo", document=known[brought.base])
+            documents[document].sources[source.name] = brought
+            if len(documents) > MAX_ROUNDS:
+                raise RunRefused(f"{loaded.name} leads to more than {MAX_ROUNDS} Arazzo documents")
+        for document, linked in documents.items():
+            linked.sources = {entry.name: linked.sources[entry.name] for entry in document.document.source_descriptions}
+        return list(documents)
 
     async def compile(self, linkage: Linkage, workflow_id: str) -> tuple[Program | None, list[Diagnostic]]:
         """Compile a workflow of a linked document, loading what its descriptions refer to.
@@ -292,6 +309,19 @@ class Library:
             return Text(content.decode("utf-8-sig"), uri)
         except UnicodeDecodeError as error:
             raise RunRefused(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from error
+
+
+class _Listed(NamedTuple):
+    """A Source Description and the document that lists it; `waits` says that all others are brought first."""
+
+    document: LoadedDocument
+    source: model.SourceDescription
+    waits: bool
+
+
+def _listed(loaded: LoadedDocument) -> Iterator[_Listed]:
+    for source in loaded.document.source_descriptions:
+        yield _Listed(loaded, source, waits=source.type == "arazzo" and bool(_ABSOLUTE.match(source.url)))
 
 
 def _is_arazzo(value: Any) -> bool:

@@ -36,8 +36,8 @@ class Findings:
         self.diagnostics.append(Diagnostic(rule, severity, message, span, hint))
 
     def error(self, rule: str, message: str, at: Path, hint: str | None = None) -> None:
-        """Add an error about the value at a place."""
-        self.report(rule, Severity.ERROR, message, self.reading.span(at), hint)
+        """Add an error about the value at a place, once: what workflows and components share is read for each step."""
+        self.add(Diagnostic(rule, Severity.ERROR, message, self.reading.span(at), hint))
 
     def warn(self, rule: str, message: str, at: Path, hint: str | None = None) -> None:
         """Add a warning about the value at a place."""

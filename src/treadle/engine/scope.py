@@ -138,18 +138,31 @@ class Scope:
     # Components
 
     def parameters(self, entries: tuple[model.Parameter | model.Reusable, ...]) -> list[model.Parameter]:
-        """Give parameters with each Reusable Object replaced by what it refers to; its own value overrides."""
+        """Give parameters with each Reusable Object replaced by what it refers to; its own value overrides.
+
+        "The list MUST NOT include duplicate parameters": what two entries come to is looked at here.
+        """
         found = []
+        known: set[tuple[str, str | None]] = set()
         for entry in entries:
-            if isinstance(entry, model.Parameter):
-                found.append(entry)
+            parameter = entry if isinstance(entry, model.Parameter) else self._referred_to(entry)
+            if parameter is None:
                 continue
-            component = self.component(entry, "parameters", self.components.parameters)
-            if component is not None:
-                value = entry.value if entry.has_value else component.value
-                at = entry.at if entry.has_value else component.at
-                found.append(model.Parameter(component.name, value, component.location, at))
+            if (parameter.name, parameter.location) in known:
+                where = "" if parameter.location is None else f" in {parameter.location}"
+                message = f"the parameter '{parameter.name}'{where} stands twice"
+                self.findings.error("not-unique", message, entry.at, "each must be unique")
+            known.add((parameter.name, parameter.location))
+            found.append(parameter)
         return found
+
+    def _referred_to(self, entry: model.Reusable) -> model.Parameter | None:
+        component = self.component(entry, "parameters", self.components.parameters)
+        if component is None:
+            return None
+        value = entry.value if entry.has_value else component.value
+        at = entry.at if entry.has_value else component.at
+        return model.Parameter(component.name, value, component.location, at)
 
     def component(self, entry: model.Reusable, kind: str, components: Mapping[str, Any]) -> Any:
         """Give what a Reusable Object refers to among the components of a kind, or None with a finding."""
