@@ -32,6 +32,14 @@ def properties(schema: Any, root: Any) -> dict[str, Any] | None:
     return found or None
 
 
+def closed(schema: Any, root: Any) -> bool:
+    """Say whether a schema refuses every input that it does not declare."""
+    schema = _dereferenced(schema, root)
+    return (
+        isinstance(schema, dict) and schema.get("additionalProperties") is False and "patternProperties" not in schema
+    )
+
+
 def required(schema: Any, root: Any) -> list[str]:
     """Give the inputs that must be given: those that a schema requires and that have no default."""
     declared = properties(schema, root) or {}

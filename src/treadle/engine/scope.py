@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from treadle import pointer
 from treadle.document import model
 from treadle.engine.findings import Findings
-from treadle.engine.inputs import properties
+from treadle.engine.inputs import closed, properties
 from treadle.engine.linked import LinkedDocument
 from treadle.engine.names import Declared, Signature, near
 from treadle.engine.operations import Operations
@@ -68,6 +68,7 @@ class Scope:
             properties(workflow.inputs, linked.reading.value),
             {step.step_id: self._given(step.workflow_id) for step in steps if step.workflow_id is not None},
             reachable(linked),
+            closed=closed(workflow.inputs, linked.reading.value),
         )
 
     def _given(self, workflow_id: str) -> frozenset[str] | None:
