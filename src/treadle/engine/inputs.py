@@ -66,6 +66,14 @@ def properties(schema: Any, root: Any) -> dict[str, Any] | None:
     return {name: _said(entries, root) for name, entries in found.items()} or None
 
 
+def closed(schema: Any) -> bool:
+    """Say whether a schema refuses every input that it does not declare."""
+    parts = list(_applied([schema], schema))
+    return any(part.get("additionalProperties") is False for part in parts) and not any(
+        "patternProperties" in part for part in parts
+    )
+
+
 def required(schema: Any) -> list[str]:
     """Give the inputs that must be given: those that a schema requires in every case and that have no default."""
     declared = properties(schema, schema) or {}

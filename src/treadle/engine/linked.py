@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from treadle.diagnostics import Diagnostic
 from treadle.document import model
 from treadle.document.reader import Reading
-from treadle.engine.inputs import properties, required
+from treadle.engine.inputs import closed, properties, required
 from treadle.engine.schema import SchemaInvalid, linked_schema
 from treadle.sources.openapi import Description
 
@@ -69,6 +69,13 @@ class LinkedDocument:
         except SchemaInvalid:
             return None  # it is said where the workflow is compiled
         return properties(schema, schema)
+
+    def closed(self, workflow: model.Workflow) -> bool:
+        """Say whether a workflow takes no inputs but those that it declares."""
+        try:
+            return closed(self.schema(workflow))
+        except SchemaInvalid:
+            return False
 
     def required(self, workflow: model.Workflow) -> list[str]:
         """Give the inputs of a workflow that have no default and must be given."""

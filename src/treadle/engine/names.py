@@ -46,6 +46,7 @@ class Declared:
         workflow: the workflow.
         steps: its steps in the order in which they are executed.
         inputs: its inputs with their schemas, or None where it declares none.
+        closed: it takes no others.
         outputs: for steps that call a workflow, what that gives; None where it is not known.
         workflows: the workflows that `$workflows` reaches, by their ids.
 
@@ -61,10 +62,13 @@ class Declared:
         inputs: dict[str, Any] | None,
         outputs: Mapping[str, frozenset[str] | None],
         workflows: Mapping[str, Signature],
+        *,
+        closed: bool,
     ) -> None:
         self.workflow = workflow
         self.steps = steps
         self.inputs = inputs
+        self.closed = closed
         self.workflows = workflows
         self.index = {step.step_id: number for number, step in enumerate(steps)}
         known = {step.step_id: _outputs(step, outputs) for step in steps}
@@ -93,7 +97,8 @@ class Declared:
                 yield from self._workflow_problems(reference)
             case InputReference() if self.inputs and reference.name not in self.inputs:
                 message = f"the workflow declares no input '{reference.name}'"
-                yield "unknown-input", Severity.WARNING, message, near(reference.name, self.inputs)
+                severity = Severity.ERROR if self.closed else Severity.WARNING  # else somebody may give it all the same
+                yield "unknown-input", severity, message, near(reference.name, self.inputs)
 
     def _step_problems(self, reference: StepReference, number: int) -> Iterator[tuple[str, Severity, str, str | None]]:
         index = self.index.get(reference.step_id)

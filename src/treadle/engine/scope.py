@@ -67,6 +67,7 @@ class Scope:
             linked.inputs(workflow),
             {step.step_id: self._given(step.workflow_id) for step in steps if step.workflow_id is not None},
             reachable(linked),
+            closed=linked.closed(workflow),
         )
 
     def _given(self, workflow_id: str) -> frozenset[str] | None:
