@@ -11,7 +11,7 @@ from worlds import world
 from loader import cases
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import criteria
-from treadle.expressions.criteria import CRITERIA, check, criterion_expressions
+from treadle.expressions.criteria import check, compile_criterion, criterion_expressions
 from treadle.expressions.dialect import Names, read_operand
 from treadle.expressions.syntax import dump
 
@@ -22,7 +22,7 @@ SECONDS = 5
 def compiled(kind: str, case) -> tuple[criteria.Test, list[str]]:
     findings = []
     context = read_operand(case["context"], Names()) if "context" in case else None
-    test = CRITERIA[kind](case["condition"], context, Names(), findings)
+    test = compile_criterion(kind, case.get("version", ""), case["condition"], context, Names(), findings)
     return test, [f"{it.rule} {it.start}-{it.end} {it.correct}" for it in findings]
 
 

@@ -10,7 +10,7 @@ from worlds import tree
 from loader import cases
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import condition
-from treadle.expressions.criteria import CRITERIA
+from treadle.expressions.criteria import CRITERIA, compile_criterion
 from treadle.expressions.dialect import DIALECTS, Names, declared_names, read_operand, read_steps, read_value
 from treadle.expressions.syntax import Navigation, Template, dump, parse, parse_template
 
@@ -126,7 +126,7 @@ def test_any_text_is_read_or_refused_and_nothing_else(text):
         lambda text: read_operand(text, NAMES),
         lambda text: condition.parse(text, NAMES, []),
         lambda text: condition.parse(text, NAMES, [], rooted=True),
-        *(lambda text, kind=kind: CRITERIA[kind](text, None, NAMES, []) for kind in CRITERIA),
+        *(lambda text, kind=kind: compile_criterion(kind, "", text, None, NAMES, []) for kind in CRITERIA),
     ):
         try:
             read(text)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from treadle import pointer
 from treadle.diagnostics import Diagnostic, Severity
@@ -19,9 +19,10 @@ from treadle.engine.findings import Findings
 from treadle.engine.inputs import check_schema, properties
 from treadle.engine.names import Declared, near
 from treadle.engine.operations import Operations
+from treadle.engine.payloads import target_type
 from treadle.errors import ExpressionInvalid, InputsInvalid, TreadleError
-from treadle.expressions import payload
-from treadle.expressions.criteria import CRITERIA, Test, criterion_expressions
+from treadle.expressions import payload, selectors
+from treadle.expressions.criteria import Test, compile_criterion, criterion_expressions
 from treadle.expressions.dialect import Finding
 from treadle.expressions.evaluate import kind
 from treadle.expressions.payload import Located, Payload
@@ -309,15 +310,13 @@ class _Compiler(Findings):
         content_type = content_type or ("text/plain" if isinstance(written.payload, str) else "application/json")
         replacements = []
         for entry in written.replacements:
-            if entry.target_selector_type not in (None, "jsonpointer") or not entry.target.startswith("/"):
-                self.not_yet("a replacement whose target is no JSON Pointer", (*entry.at, "target"))
-                continue
+            target = (*target_type(entry.target_selector_type, written.payload, content_type), entry.target)
             try:
-                tokens = pointer.parse(entry.target)
-            except ValueError as error:
-                self.error("expression-syntax", str(error), (*entry.at, "target"))
+                selectors.check(*target)
+            except ExpressionInvalid as error:
+                self.refused(error, (*entry.at, "target"))
                 continue
-            replacements.append(program.Replacement(tokens, self.value(entry.value, (*entry.at, "value"), number)))
+            replacements.append(program.Replacement(target, self.value(entry.value, (*entry.at, "value"), number)))
         value = self.value(written.payload, (*written.at, "payload"), number)
         known = isinstance(value, payload.Constant | payload.Members | payload.Items)
         if known and not has_form(written.payload, content_type):
@@ -361,26 +360,19 @@ class _Compiler(Findings):
     def criterion(self, criterion: model.Criterion, number: int) -> Test | None:
         kind = criterion.type
         at = (*criterion.at, "condition")
-        if isinstance(kind, model.ExpressionType):
-            if (kind.type, kind.version) != ("jsonpath", "rfc9535"):
-                self.not_yet(f"a criterion of type {kind.type}, version {kind.version}", kind.at)
-                return None
-            kind = kind.type
-        if kind not in CRITERIA:
-            self.not_yet(f"a criterion of type {kind}", (*criterion.at, "type"))
-            return None
+        kind, version = (kind.type, kind.version) if isinstance(kind, model.ExpressionType) else (kind, "")
         context = None
         findings: list[Finding] = []
         try:
             if criterion.context is not None:
                 context = self._context(criterion, (*criterion.at, "context"))
-            test = CRITERIA[kind](criterion.condition, context, self.declared.names, findings)
+            test = compile_criterion(kind, version, criterion.condition, context, self.declared.names, findings)
         except ExpressionInvalid as error:
             self.refused(error, at, "condition-syntax")
             return None
         self.dialects(findings, criterion.condition, at)
         self.names_found(criterion_expressions(test), at, number + 1)
-        return Test(test.text, test.type, test.condition, test.context, lenient=test.lenient and not self.strict)
+        return structs.replace(test, lenient=test.lenient and not self.strict)
 
     def _context(self, criterion: model.Criterion, at: Path) -> Expression | None:
         value = self.value(criterion.context, at, len(self.workflow.steps))

@@ -15,7 +15,7 @@ from treadle.engine.effects import Effect, HttpFailed, HttpResponse, Result, Sen
 from treadle.engine.journal import Failure, Record
 from treadle.engine.messages import Request, Response
 from treadle.engine.pace import Pace, retry_after_seconds
-from treadle.engine.payloads import as_sent
+from treadle.engine.payloads import as_sent, replaced
 from treadle.engine.program import Action, Body, Call, Poll, Program, Step
 from treadle.engine.secrets import Secrets
 from treadle.engine.transitions import TRANSITIONS, StepStatus, Then
@@ -23,7 +23,6 @@ from treadle.expressions.criteria import Test, Verdict, check, missing_compared
 from treadle.expressions.evaluate import Context, Missing
 from treadle.expressions.payload import Payload, resolve
 from treadle.expressions.syntax import Template
-from treadle.pointer import replace
 from treadle.sources.request import Argument, HttpRequest, RequestInvalid, build_request
 
 JITTER = 0.1
@@ -247,7 +246,8 @@ class Run:
         if call.body is not None:
             content_type = call.body.content_type
             payload = self._payload(call.body, now)
-            sent = as_sent(payload, call.body.payload, content_type, self._context)
+            written = None if call.body.replacements else call.body.payload
+            sent = as_sent(payload, written, content_type, self._context)
         request = build_request(call.operation, call.server, arguments, content_type, sent)
         self._context.url = request.url
         self._context.method = request.method
@@ -262,11 +262,8 @@ class Run:
         for replacement in body.replacements:
             value = resolve(replacement.value, self._context, missing)
             if isinstance(value, Missing):  # half a value is never sent, nor what should have been replaced
-                raise RequestInvalid(f"the replacement at /{'/'.join(replacement.target)} has no value: {value.why}")
-            try:
-                payload = replace(payload, replacement.target, value)
-            except LookupError as error:
-                raise RequestInvalid(f"the replacement at /{'/'.join(replacement.target)}: {error}") from error
+                raise RequestInvalid(f"the replacement at {replacement.target[-1]} has no value: {value.why}")
+            payload = replaced(payload, body.payload, body.content_type, self._context, replacement.target, value)
         for absent in missing:
             self._warn("value-left-out", f"a part of the request body has no value: {absent.why}", now)
         return payload

@@ -25,6 +25,7 @@ from treadle.expressions.syntax import (
     WholeMap,
     WorkflowReference,
     dump,
+    dump_steps,
 )
 
 
@@ -114,6 +115,31 @@ def evaluate(node: Expression | Template | str, context: Context) -> Any:
     return _EVALUATE[type(node)](node, context)
 
 
+def compiled(node: Expression) -> Callable[[Context], Any]:
+    """Give a function that evaluates an expression; what conditions ask for most goes the shortest way."""
+    if isinstance(node, StatusCode):
+        return lambda context: _or_missing(context.status, node) if context.status is None else context.status
+    if isinstance(node, MessagePart) and node.message == "response" and node.part in ("body", "payload"):
+        return _compiled_body(node)
+    read = _EVALUATE[type(node)]
+    return lambda context: read(node, context)
+
+
+def _compiled_body(node: MessagePart) -> Callable[[Context], Any]:
+    tokens = node.pointer
+
+    def read(context: Context) -> Any:
+        message = context.response
+        value = None if message is None else message.body()
+        for token in tokens:
+            if not isinstance(value, dict) or token not in value:
+                return _message_part(node, context)  # a pointer into an array, or something to say
+            value = value[token]
+        return _message_part(node, context) if value is None or isinstance(value, Missing) else value
+
+    return read
+
+
 def to_text(value: Any) -> str:
     """Write a value into text: strings as they are, everything else by its JSON text (section "Runtime Expressions").
 
@@ -151,8 +177,15 @@ def _point(node: Expression, value: Any, tokens: tuple[str, ...]) -> Any:
     if not reached.rest:
         return reached.value
     way = pointer.dump(tokens[: len(tokens) - len(reached.rest)])
+    return Missing(f"`{dump(node)}`: {absent(way, reached.value, reached.rest[0])}")
+
+
+def absent(way: str, value: Any, name: str | int) -> str:
+    """Say that the value at a place has no `name` in it, by what the value is; `way` is how the place was reached."""
     place = f"`{way}`" if way else "the value"
-    return Missing(f"`{dump(node)}`: {place} is {kind(reached.value)} and has no `{reached.rest[0]}`")
+    if value is None or value in ([], {}):
+        return f"{place} is {kind(value)}"
+    return f"{place} is {kind(value)}{' and' if isinstance(value, dict | list) else ', which'} has no `{name}`"
 
 
 def _named(node: Expression, values: Mapping[str, Any] | None, name: str, tokens: tuple[str, ...], what: str) -> Any:
@@ -234,7 +267,7 @@ def _navigation(node: Navigation, context: Context) -> Any:
     whole = value = evaluate(node.base, context)
     if isinstance(value, Missing):
         return value
-    for step in node.steps:
+    for number, step in enumerate(node.steps):
         if isinstance(value, dict) and step in value:
             value = value[step]
         elif isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value):
@@ -244,7 +277,7 @@ def _navigation(node: Navigation, context: Context) -> Any:
         elif value is whole and isinstance(value, str) and _is_body(node.base):
             return unreadable_body(node.base, context, at=node)
         else:
-            return Missing(f"`{dump(node)}`: there is {kind(value)} and no `{step}` in it")
+            return Missing(f"`{dump(node)}`: {absent(dump_steps(node.steps[:number]), value, step)}")
     return value
 
 

@@ -88,7 +88,9 @@ class _Writer:
         in_filter = any(self.brackets)
         match match.lastgroup:
             case "script":
-                self.refuse("a script in brackets cannot be run; only `(@.length-1)` and the like can be read", match.start())
+                self.refuse(
+                    "a script in brackets cannot be run; only `(@.length-1)` and the like can be read", match.start()
+                )
             case "regex" if in_filter:
                 self.refuse("regular expressions in filters came later than the draft", match.start())
             case "method" | "word" | "sum" if in_filter:

@@ -3,6 +3,7 @@
 The library's own walk has no bound: not on the nodes it visits, nor on the time of a pattern in `match()`.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import goessner
 from treadle.expressions.budget import Budget, OutOfBudget
-from treadle.expressions.evaluate import kind
+from treadle.expressions.evaluate import absent, kind
 from treadle.expressions.patterns import iregexp
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class _Run(Budget):
         self.patterns: set[str] = set()  # that were compiled for it
 
 
+_PLAIN = re.compile(r"""([^\[*?]+)|\[\s*(?:'([^'\\]*)'|(-?\d+))\s*\]""")
+"""A segment of one name or index."""
 _PATTERN_COST = 10_000
 """What it costs to compile a pattern, in units of the budget: data may bring one of its own for each node."""
 _Select: TypeAlias = Callable[[Node, _Run], Iterable[Node]]
@@ -61,17 +64,21 @@ class Query(NamedTuple):
         Raises:
             ExpressionInvalid: it takes too long on this value, or nests too deeply.
         """
-        return self._bounded(value, list)
+        found: list[Node] = self._bounded(value, list)
+        return found
 
     def selects(self, value: Any) -> bool:
         """Say whether the query selects anything; see `nodes`."""
-        return self._bounded(value, lambda nodes: next(iter(nodes), None) is not None)
+        found: bool = self._bounded(value, lambda nodes: next(iter(nodes), None) is not None)
+        return found
 
     def _bounded(self, value: Any, take: Callable[[Iterable[Node]], Any]) -> Any:
         try:
             return take(_walk(self.segments, value, _Run(value)))
         except OutOfBudget as error:
-            raise ExpressionInvalid(f"{self.text!r} could not be applied: {error.message}", 0, len(self.text)) from error
+            raise ExpressionInvalid(
+                f"{self.text!r} could not be applied: {error.message}", 0, len(self.text)
+            ) from error
         except RecursionError as error:
             message = f"{self.text!r} could not be applied: it nests too deeply"
             raise ExpressionInvalid(message, 0, len(self.text)) from error
@@ -86,11 +93,12 @@ class Query(NamedTuple):
             place = self.text[:start].rstrip(". ")
             rest = self.text[start : (*self.starts, len(self.text))[number + 1]].strip(". ")
             if len(before) > 1:
-                return f"`{place}` selects {len(before)} values, and `{rest}` nothing in them"
+                return f"`{place}` selects {len(before)} values, and `{rest}` fits nothing in them"
             found = before[0][0]
-            if not found or not isinstance(found, dict | list):
-                return f"`{place}` is {kind(found)}"
-            return f"`{place}` is {kind(found)}, and `{rest}` selects nothing in it"
+            plain = _PLAIN.fullmatch(rest)
+            if plain or not found or not isinstance(found, dict | list):
+                return absent(place, found, (plain[1] or plain[2] or plain[3]) if plain else rest)
+            return f"`{place}` is {kind(found)}, and `{rest}` fits nothing in it"
         return "it selects nothing"
 
 
@@ -345,7 +353,11 @@ class _Compiler:
 
         def value(current: Any, run: _Run) -> Any:
             found = whole(current, run)
-            return len(found) if isinstance(found, list | str) else _value_at([(dict, "length")], from_root=False)(found, run)
+            return (
+                len(found)
+                if isinstance(found, list | str)
+                else _value_at([(dict, "length")], from_root=False)(found, run)
+            )
 
         return value
 
@@ -377,12 +389,12 @@ def _step(selector: Any) -> tuple[type, Any]:
 
 def _value_at(steps: list[tuple[type, Any]], *, from_root: bool) -> _Value:
     def value(current: Any, run: _Run) -> Any:
-        reached = run.root if from_root else current
+        reached: Any = run.root if from_root else current
         for container, key in steps:
             if not isinstance(reached, container):
                 return _NOTHING
             try:
-                reached = reached[key]
+                reached = reached[key]  # type: ignore[index]  # a dict or a list
             except LookupError:
                 return _NOTHING
         return reached

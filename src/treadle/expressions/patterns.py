@@ -284,6 +284,5 @@ def _literal(character: str) -> str:
 
 
 def _code(written: str) -> int:
-    if written[0] != "\\":
-        return ord(written)
-    return int(written[2:], 16) if written[1] == "u" else ord({"n": "\n", "r": "\r", "t": "\t"}[written[1]])
+    escaped = {"\\n": "\n", "\\r": "\r", "\\t": "\t"}
+    return int(written[2:], 16) if written.startswith("\\u") else ord(escaped.get(written, written))

@@ -26,6 +26,7 @@ class Document:
     def __init__(self, text: str) -> None:
         self.tree = _parse(text)
         self.root = self.tree.getroot()
+        self.other_nodes: Any = None  # as the engine of later versions of XPath sees them
 
     @cached_property
     def prefixes(self) -> dict[str, str]:
@@ -137,6 +138,17 @@ class Node:
             elif node.kind == "element":
                 waiting += reversed(node.children)
 
+    def place(self) -> tuple[Any, str] | None:
+        """Give where it is in the tree, for writing (see `write`), or None where nothing can be written."""
+        match self.kind:
+            case "element":
+                return self.element, "content"
+            case "attribute":
+                return self.element, "@" + (f"{{{self.uri}}}{self.local}" if self.uri else self.local)
+            case "text":
+                return self.element, "tail" if self.tail else "text"
+        return None
+
 
 _NO_NAME = ("", "", "")
 
@@ -234,4 +246,5 @@ def write(text: str, places: Iterable[tuple[Any, str]], tree: "_ElementTree", ne
     except ValueError as error:
         raise LookupError("the value has a character that XML cannot hold") from error
     declaration = _DECLARATION.match(text.removeprefix("\ufeff"))
-    return (declaration[1] if declaration else "") + etree.tostring(tree, encoding="unicode")
+    written: str = etree.tostring(tree, encoding="unicode")
+    return (declaration[1] if declaration else "") + written

@@ -7,12 +7,14 @@ with one level more hours. Here every node and every character that is looked at
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias
 
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import xpath1_values as values
 from treadle.expressions.xml import Document, Node
-from treadle.expressions.xpath1_values import AXES, FUNCTIONS, NODE_TYPES, REVERSE, Focus, Run, Value
+from treadle.expressions.xpath1_values import AXES, FUNCTIONS, NODE_TYPES, Focus, Run, Value, boolean
+
+__all__ = ["boolean", "check", "compiled", "evaluate"]
 
 MAX_DEPTH = 50
 """How deep parentheses, predicates and arguments may nest."""
@@ -31,9 +33,31 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_OPERATOR_NAMES = frozenset({"and", "or", "mod", "div"})
+_OPERATORS = frozenset({"and", "or", "mod", "div", "*"})
 _NO_OPERATOR_AFTER = frozenset(
-    {"@", "::", "(", "[", ",", "and", "or", "mod", "div", "//", "/", "|", "+", "-", "=", "!=", "<", "<=", ">", ">=", "*"}
+    {
+        "@",
+        "::",
+        "(",
+        "[",
+        ",",
+        "and",
+        "or",
+        "mod",
+        "div",
+        "//",
+        "/",
+        "|",
+        "+",
+        "-",
+        "=",
+        "!=",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "*",
+    }
 )
 
 
@@ -57,14 +81,22 @@ def compiled(text: str) -> Expression:
     return expression
 
 
+def check(text: str) -> None:
+    """See whether a text is an expression; see `compiled`."""
+    compiled(text)
+
+
 def evaluate(text: str, document: Document, budget: int) -> Value:
     """Give the value of an expression at the root of a document: a boolean, number, string, or nodes in order.
 
     Raises:
         ExpressionInvalid: it is no expression, names a prefix that is declared nowhere, or takes too long.
     """
-    run = Run(document, budget)
-    return compiled(text)(Focus(document.nodes, 1, 1, run))
+    expression = compiled(text)
+    try:
+        return expression(Focus(document.nodes, 1, 1, Run(document, budget)))
+    except RecursionError as error:
+        raise ExpressionInvalid("the expression is too long", 0, len(text)) from error
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -82,9 +114,9 @@ def _tokens(text: str) -> list[_Token]:
             raise ExpressionInvalid(what, at, len(text))
         kind = match.lastgroup or ""
         # Section 3.7: after an operand, `*` multiplies and a name is an operator.
-        if found and not (found[-1].kind in ("symbol", "operator") and found[-1].text in _NO_OPERATOR_AFTER):
-            if match[0] in _OPERATOR_NAMES or match[0] == "*":
-                kind = "operator"
+        operand = found and not (found[-1].kind in ("symbol", "operator") and found[-1].text in _NO_OPERATOR_AFTER)
+        if operand and match[0] in _OPERATORS:
+            kind = "operator"
         found.append(_Token(kind, match[0], at))
         at = match.end()
 
@@ -205,7 +237,9 @@ class _Parser:
     def starts_primary(self) -> bool:
         kind, text, _ = self.token
         is_call = self.next.text == "(" and self.next.kind == "symbol" and text not in NODE_TYPES
-        return kind in ("number", "literal") or (kind == "symbol" and text in ("(", "$")) or (kind == "name" and is_call)
+        return (
+            kind in ("number", "literal") or (kind == "symbol" and text in ("(", "$")) or (kind == "name" and is_call)
+        )
 
     def primary(self, depth: int) -> Expression:
         kind, text, _ = self.token
@@ -304,5 +338,3 @@ def _name_test(principal: str, prefix: str | None, local: str) -> _Test:
     if local == "*":
         return lambda node, run: node.kind == principal and node.uri == run.namespace(prefix)
     return lambda node, run: node.local == local and node.kind == principal and node.uri == run.namespace(prefix)
-
-

@@ -254,7 +254,7 @@ def _kept(nodes: list[Node], predicate: _Expression, run: Run) -> list[Node]:
     kept = []
     for position, node in enumerate(nodes, 1):
         value = predicate(Focus(node, position, size, run))
-        # "If the result is a number, the result will be converted to true if [it] is equal to the context position."
+        # A number is the position that is wanted (section 2.4).
         if value == position if type(value) is float else boolean(value):
             kept.append(node)
     return kept
@@ -345,7 +345,9 @@ class Function(NamedTuple):
     of_nodes: bool = False
 
 
-def _of_strings(function: Callable[..., Value], least: int, most: int | None = None, *, context: bool = False) -> Function:
+def _of_strings(
+    function: Callable[..., Value], least: int, most: int | None = None, *, context: bool = False
+) -> Function:
     """A function of strings; with `context`, of the context node where no argument is given."""
 
     def bind(arguments: list[_Expression]) -> _Expression:
@@ -415,7 +417,9 @@ def _by_id(arguments: list[_Expression]) -> _Expression:
             node
             for node in elements
             # Without a DTD, no attribute is an identifier but xml:id.
-            if any(each.local == "id" and each.uri == XML_NAMESPACE and each.value in wanted for each in node.attributes)
+            if any(
+                each.local == "id" and each.uri == XML_NAMESPACE and each.value in wanted for each in node.attributes
+            )
         ]
 
     return call

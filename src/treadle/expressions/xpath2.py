@@ -7,12 +7,12 @@ what it gave.
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from elementpath import ElementPathError, XPath2Parser, XPathContext
+from elementpath import ElementPathError, XPath2Parser, XPathContext, get_node_tree
 from elementpath.collations import UNICODE_CODEPOINT_COLLATION
 from elementpath.xpath30 import XPath30Parser
 from elementpath.xpath31 import XPath31Parser
@@ -23,8 +23,12 @@ from treadle.errors import ExpressionInvalid
 from treadle.expressions.budget import Budget, OutOfBudget
 from treadle.expressions.xml import Document
 
-_PARSERS: dict[str, type[XPath2Parser]] = {"xpath-20": XPath2Parser, "xpath-30": XPath30Parser, "xpath-31": XPath31Parser}
-_OPEN = frozenset("""
+_PARSERS: dict[str, type[XPath2Parser]] = {
+    "xpath-20": XPath2Parser,
+    "xpath-30": XPath30Parser,
+    "xpath-31": XPath31Parser,
+}
+_WORDS = """
     abs adjust-date-to-timezone adjust-dateTime-to-timezone adjust-time-to-timezone avg boolean ceiling codepoint-equal
     codepoints-to-string compare concat contains count data dateTime day-from-date day-from-dateTime days-from-duration
     deep-equal distinct-values empty encode-for-uri ends-with error escape-html-uri exactly-one exists false floor
@@ -32,15 +36,16 @@ _OPEN = frozenset("""
     local-name local-name-from-QName lower-case matches max min minutes-from-dateTime minutes-from-duration
     minutes-from-time month-from-date month-from-dateTime months-from-duration name namespace-uri namespace-uri-for-prefix
     namespace-uri-from-QName node-name normalize-space normalize-unicode not number one-or-more position
-    prefix-from-QName remove replace resolve-QName reverse root round round-half-to-even seconds-from-dateTime
+    prefix-from-QName QName remove replace resolve-QName reverse root round round-half-to-even seconds-from-dateTime
     seconds-from-duration seconds-from-time starts-with string string-join string-length string-to-codepoints subsequence
     substring substring-after substring-before sum timezone-from-date timezone-from-dateTime timezone-from-time tokenize
-    translate true unordered upper-case year-from-date year-from-dateTime years-from-duration zero-or-one
+    trace translate true unordered upper-case year-from-date year-from-dateTime years-from-duration zero-or-one
     acos asin atan atan2 cos exp exp10 log log10 pi pow sin sqrt tan filter fold-left fold-right for-each for-each-pair
     format-date format-dateTime format-integer format-number format-time function-arity function-name has-children head
     innermost outermost path tail
     append apply contains-token entry find flatten get join keys merge parse-json put size sort subarray
-""".split())
+"""
+_OPEN = frozenset(_WORDS.split())
 """The functions that look at nothing but their arguments and the document, and give the same each time."""
 _ARGUMENTS: dict[str, int | tuple[int, int | None]] = {
     # The argument after these is a collation, for which elementpath would change the locale of the whole process.
@@ -51,7 +56,7 @@ _PATTERNS = frozenset({"matches", "replace", "tokenize"})
 _MOST_DEPTH = 50
 _MOST_DIGITS = 4096
 """How many bits an integer may have; to multiply larger ones takes its time."""
-_NEVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """The current moment, which no function may ask for."""
 _UNKNOWN = "urn:treadle:unknown:"
 
@@ -80,10 +85,16 @@ def evaluate(version: str, text: str, document: Document, units: int) -> tuple[l
     """
     budget = Budget(units)
     token = _parsed(version, text, budget, document)
-    context = _Context(root=document.tree, current_dt=_NEVER)
+    context = _Context(root=_tree(document), current_dt=_NEVER)
     context.budget = budget
     context.whole = document.size
     return _guarded(lambda: list(token.select(context)), text), token
+
+
+def _tree(document: Document) -> Any:
+    if document.other_nodes is None:
+        document.other_nodes = get_node_tree(document.tree)
+    return document.other_nodes
 
 
 def truth(token: Any, items: list[Any], text: str) -> bool:
@@ -92,7 +103,8 @@ def truth(token: Any, items: list[Any], text: str) -> bool:
     Raises:
         ExpressionInvalid: it has none: several values, or one that is no string, number or boolean.
     """
-    return _guarded(lambda: bool(token.boolean_value(items)), text)
+    is_true: bool = _guarded(lambda: bool(token.boolean_value(items)), text)
+    return is_true
 
 
 def value_of(item: Any) -> Any:
@@ -144,14 +156,15 @@ def _guarded(work: Any, text: str) -> Any:
 
 def _said(error: ElementPathError) -> str:
     """Give what elementpath says without its code and place."""
-    return re.sub(r"^\[err:[A-Z0-9]+\] ", "", str(error).rpartition("[err:")[2].partition("] ")[2] or str(error))
+    said = str(error).partition("[err:")[2].partition("] ")[2] or str(error)
+    return re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", said).rstrip(".")
 
 
-def _parsed(version: str, text: str, budget: Budget, document: Document | None) -> XPathToken:
+def _parsed(version: str, text: str, budget: Budget, document: Document | None) -> Any:
     if _depth(text) > _MOST_DEPTH:
         raise ExpressionInvalid(f"the expression nests deeper than {_MOST_DEPTH}", 0, len(text))
 
-    def parse() -> XPathToken:
+    def parse() -> Any:
         default = document.default_namespace if document is not None else None
         prefixes = document.prefixes if document is not None else None
         parser = _parser(version)(
@@ -166,10 +179,12 @@ def _parsed(version: str, text: str, budget: Budget, document: Document | None) 
         return _guarded(parse, text)
     except ExpressionInvalid as error:
         closed = next((name for name in _closed(version) if re.search(rf"(?<![\w-]){name}\s*[(#]", text)), None)
-        if closed is None or isinstance(error, OutOfBudget):
+        if closed is None or "unknown function" not in error.message:
             raise
         message = f"the function `{closed}` is not available"
-        hint = "functions that read files, the network, the clock or the environment are closed"
+        hint = (
+            "functions that read files, the network, the clock or the environment are closed, and those without bounds"
+        )
         raise ExpressionInvalid(message, text.index(closed), len(text), hint=hint) from error
 
 
@@ -184,25 +199,24 @@ def _depth(text: str) -> int:
 @lru_cache
 def _closed(version: str) -> tuple[str, ...]:
     table = _PARSERS[version].symbol_table
-    return tuple(sorted(name for name, token in table.items() if _is_function(token) and name not in _OPEN))
+    return tuple(sorted(name for name, token in table.items() if _is_closed(name, token)))
 
 
-def _is_function(token: type[XPathToken]) -> bool:
-    return issubclass(token, XPathFunction) and str(token.label).endswith(("function", "function__constructor_function"))
+def _is_closed(name: str, token: type[XPathToken]) -> bool:
+    return issubclass(token, XPathFunction) and token.label == "function" and name not in _OPEN
 
 
 @lru_cache
 def _parser(version: str) -> Any:
     """Make a parser whose tokens pay for what they do."""
+    base: Any = _PARSERS[version]
     table = {}
-    for name, token in _PARSERS[version].symbol_table.items():
+    for name, token in base.symbol_table.items():
         own = name.rpartition("}")[2]
-        constructs = "constructor" in str(token.label)
-        if _is_function(token) and own not in _OPEN and not constructs:
-            continue
-        table[name] = _paying(token, own)
+        if not _is_closed(own, token):
+            table[name] = _paying(token, own)
 
-    class Parser(_PARSERS[version]):  # type: ignore[misc,name-defined]
+    class Parser(base):  # type: ignore[misc]
         symbol_table = table
         budget = Budget(0)
 
@@ -216,6 +230,8 @@ def _paying(token: type[XPathToken], name: str) -> type[XPathToken]:
         methods["evaluate"] = _evaluate(token, name)
     if token.select is not XPathToken.select:
         methods["select"] = _select(token, name)
+    if hasattr(token, "__call__"):  # noqa: B004 - a class is always callable; its instances are asked about
+        methods["__call__"] = _call(token)
     if name in _ARGUMENTS and issubclass(token, XPathFunction):
         methods["nargs"] = _ARGUMENTS[name]
     return type(token.__name__, (_Paying, token), methods)
@@ -223,6 +239,8 @@ def _paying(token: type[XPathToken], name: str) -> type[XPathToken]:
 
 class _Paying(XPathToken):
     """What all tokens pay for: the texts of nodes, and each pair of a comparison."""
+
+    parser: Any
 
     def atomize_item(self, item: Any) -> Any:
         """Pay for the text of a node, then give its typed value."""
@@ -243,7 +261,8 @@ class _Paying(XPathToken):
 
 def _pay_for_text(token: Any, item: Any) -> None:
     if isinstance(item, ElementNode | DocumentNode):
-        root = item.value if isinstance(item, ElementNode) else item.value.getroot()
+        value: Any = item.value
+        root = value if isinstance(item, ElementNode) else value.getroot()
         token.parser.budget.spend(10 if not len(root) else int(root.xpath("count(descendant::node())")) + 100)
 
 
@@ -252,8 +271,18 @@ def _charge(budget: Budget, value: Any) -> None:
         budget.spend(len(value) // 10)
     elif isinstance(value, int) and value.bit_length() > _MOST_DIGITS:
         raise OutOfBudget("an integer has too many digits")
-    elif isinstance(value, list):
-        budget.spend(len(value))
+    elif isinstance(value, list | XPathToken):
+        budget.spend(5 * len(value))
+
+
+def _call(token: type[XPathToken]) -> Any:
+    def call(self: Any, *arguments: Any, **options: Any) -> Any:
+        for argument in arguments:
+            self.parser.budget.spend(20)
+            _charge(self.parser.budget, argument)
+        return token.__call__(self, *arguments, **options)
+
+    return call
 
 
 def _evaluate(token: type[XPathToken], name: str) -> Any:

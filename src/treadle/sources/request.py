@@ -116,6 +116,11 @@ def is_json(content_type: str) -> bool:
     return kind.endswith(("/json", "+json"))
 
 
+def is_xml(content_type: str) -> bool:
+    """Say whether a content type is an XML one: `application/xml`, `text/xml` or a `+xml` suffix (RFC 7303)."""
+    return media_type(content_type).endswith(("/xml", "+xml"))
+
+
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
