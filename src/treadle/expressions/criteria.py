@@ -15,7 +15,7 @@ from treadle.expressions import comparisons, jsonpath, judgement, patterns, xpat
 from treadle.expressions import condition as conditions
 from treadle.expressions.condition import Condition
 from treadle.expressions.dialect import Finding, Names
-from treadle.expressions.evaluate import Context, Missing, evaluate, kind, to_text, unreadable_body
+from treadle.expressions.evaluate import Context, Missing, evaluate, kind, shortened, to_text, unreadable_body
 from treadle.expressions.fillers import check_filled
 from treadle.expressions.syntax import Expression, MessagePart, Template, parse_template
 
@@ -212,7 +212,7 @@ def _apply_regex(_test: Test, pattern: str, value: Any, context: Context, explai
     text = to_text(value)
     if patterns.ecma(pattern)(text):
         return PASSED
-    why = f"no match in {judgement.shortened(context.mask(text))!r}" if explained else ""
+    why = f"no match in {shortened(context.mask(text))!r}" if explained else ""
     return Verdict(passed=False, why=why)
 
 

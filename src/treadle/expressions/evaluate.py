@@ -154,6 +154,11 @@ def to_text(value: Any) -> str:
         raise ExpressionInvalid("the value nests too deeply to be written as text") from error
 
 
+def shortened(text: str, most: int = 120) -> str:
+    """Cut a text for a message; secrets in it must have been masked before."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def kind(value: Any) -> str:
     """Say what a value is, for messages."""
     match value:

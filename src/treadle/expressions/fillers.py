@@ -6,7 +6,7 @@ from typing import Any
 from treadle.errors import ExpressionInvalid
 from treadle.expressions.syntax import Expression, Template
 
-_LIKELY = ("0", "x", "$", "==", "")
+_LIKELY = ("0", "x", "$", "==", "=", "")
 """What values look like: a number or part of a text, a name, a query, an operator, nothing."""
 
 

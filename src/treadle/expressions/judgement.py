@@ -17,7 +17,7 @@ from treadle.expressions.condition import (
     as_number,
     operands,
 )
-from treadle.expressions.evaluate import Context, Missing, compiled, evaluate, kind, to_text
+from treadle.expressions.evaluate import Context, Missing, compiled, evaluate, kind, shortened, to_text
 from treadle.expressions.syntax import dump
 
 Judge: TypeAlias = Callable[[Context], "bool | None"]
@@ -142,11 +142,6 @@ def explain(condition: Condition, context: Context) -> str:
 
 def _quoted(value: Any, context: Context) -> str:
     return repr(context.mask(value)) if isinstance(value, str) else context.mask(to_text(value))
-
-
-def shortened(text: str, most: int = 120) -> str:
-    """Cut a text for a message; secrets in it must have been masked before."""
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _equal(left: Any, right: Any) -> bool:

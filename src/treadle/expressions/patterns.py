@@ -97,7 +97,7 @@ def _compiled(pattern: str, options: "RegexOptions | FancyRegexOptions") -> "Dra
     try:
         # "pattern" of JSON Schema is ECMA-262 and searches, which is what a criterion asks for.
         return Draft202012Validator({"pattern": pattern}, pattern_options=options)
-    except (ValidationError, UnicodeEncodeError):
+    except (ValidationError, ValueError):  # the latter of half a surrogate pair
         return None
 
 
@@ -285,4 +285,5 @@ def _literal(character: str) -> str:
 
 def _code(written: str) -> int:
     escaped = {"\\n": "\n", "\\r": "\r", "\\t": "\t"}
-    return int(written[2:], 16) if written.startswith("\\u") else ord(escaped.get(written, written))
+    code = written.removeprefix("\\u")
+    return int(code, 16) if code != written else ord(escaped.get(written, written))

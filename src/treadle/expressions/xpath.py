@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import xml
 from treadle.expressions.budget import UNITS
-from treadle.expressions.evaluate import kind, to_text
+from treadle.expressions.evaluate import kind, shortened, to_text
 
 XPATH_10 = "xpath-10"
 DEFAULT = "xpath-31"
@@ -134,7 +134,7 @@ def write(version: str, text: str, value: Any, new: Any) -> str:
         raise LookupError(why_nothing(version, text, value))
     places = [place for place in result.places() if place is not None]
     if len(places) < result.size:
-        raise LookupError(f"`{text}` selects something that is no element, attribute or text")
+        raise LookupError(f"`{shortened(text)}` selects something that is no element, attribute or text")
     return xml.write(value, places, document.tree, "" if new is None else to_text(new))
 
 
@@ -149,5 +149,5 @@ def why_nothing(version: str, text: str, value: Any) -> str:
         if local in wanted and uri != default and uri:
             anywhere = f"*[local-name()='{local}']" if version == XPATH_10 else f"*:{local}"
             correct = f"{prefixes[uri]}:{local}" if uri in prefixes else anywhere
-            return f"`{text}` selects nothing; `{local}` is there in the namespace {uri}: write `{correct}`"
-    return f"`{text}` selects nothing"
+            return f"`{shortened(text)}` selects nothing; `{local}` is there in the namespace {uri}: write `{correct}`"
+    return f"`{shortened(text)}` selects nothing"

@@ -12,7 +12,8 @@ from typing import NamedTuple, NoReturn, TypeAlias
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import xpath1_values as values
 from treadle.expressions.xml import Document, Node
-from treadle.expressions.xpath1_values import AXES, FUNCTIONS, NODE_TYPES, Focus, Run, Value, boolean
+from treadle.expressions.xpath1_functions import FUNCTIONS
+from treadle.expressions.xpath1_values import AXES, NODE_TYPES, Focus, Run, Value, boolean
 
 __all__ = ["boolean", "check", "compiled", "evaluate"]
 
@@ -35,29 +36,7 @@ _TOKEN = re.compile(
 )
 _OPERATORS = frozenset({"and", "or", "mod", "div", "*"})
 _NO_OPERATOR_AFTER = frozenset(
-    {
-        "@",
-        "::",
-        "(",
-        "[",
-        ",",
-        "and",
-        "or",
-        "mod",
-        "div",
-        "//",
-        "/",
-        "|",
-        "+",
-        "-",
-        "=",
-        "!=",
-        "<",
-        "<=",
-        ">",
-        ">=",
-        "*",
-    }
+    {"@", "::", "(", "[", ",", "//", "/", "|", "+", "-", "=", "!=", "<", "<=", ">", ">=", "$"}
 )
 
 
@@ -114,7 +93,9 @@ def _tokens(text: str) -> list[_Token]:
             raise ExpressionInvalid(what, at, len(text))
         kind = match.lastgroup or ""
         # Section 3.7: after an operand, `*` multiplies and a name is an operator.
-        operand = found and not (found[-1].kind in ("symbol", "operator") and found[-1].text in _NO_OPERATOR_AFTER)
+        operand = found and not (
+            found[-1].kind == "operator" or (found[-1].kind == "symbol" and found[-1].text in _NO_OPERATOR_AFTER)
+        )
         if operand and match[0] in _OPERATORS:
             kind = "operator"
         found.append(_Token(kind, match[0], at))
@@ -337,4 +318,4 @@ def _name_test(principal: str, prefix: str | None, local: str) -> _Test:
         return lambda node, _run: node.local == local and node.kind == principal and not node.uri
     if local == "*":
         return lambda node, run: node.kind == principal and node.uri == run.namespace(prefix)
-    return lambda node, run: node.local == local and node.kind == principal and node.uri == run.namespace(prefix)
+    return lambda node, run: node.kind == principal and node.uri == run.namespace(prefix) and node.local == local

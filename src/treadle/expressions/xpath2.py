@@ -7,6 +7,7 @@ what it gave.
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -61,6 +62,10 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _UNKNOWN = "urn:treadle:unknown:"
 
 
+class _Dynamic(ExpressionInvalid):
+    """An error of evaluation, in a text that is an expression."""
+
+
 class _AnyPrefix(dict[str, str]):
     """Namespaces before there is a document: every prefix has one."""
 
@@ -74,7 +79,8 @@ def check(version: str, text: str) -> None:
     Raises:
         ExpressionInvalid: it is none, or it needs a function that is closed here.
     """
-    _parsed(version, text, Budget(), None)
+    with suppress(_Dynamic, OutOfBudget):  # elementpath already evaluates what needs no document
+        _parsed(version, text, Budget(), None)
 
 
 def evaluate(version: str, text: str, document: Document, units: int) -> tuple[list[Any], Any]:
@@ -146,7 +152,8 @@ def _guarded(work: Any, text: str) -> Any:
         raise
     except ElementPathError as error:
         start, end = error.token.span if error.token is not None else (0, len(text))
-        raise ExpressionInvalid(_said(error), min(start, len(text)), min(max(end, start), len(text))) from error
+        kind = ExpressionInvalid if "[err:XPST" in str(error) or "[err:XQST" in str(error) else _Dynamic
+        raise kind(_said(error), min(start, len(text)), min(max(end, start), len(text))) from error
     except RecursionError as error:
         raise ExpressionInvalid("the expression nests too deeply", 0, len(text)) from error
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
