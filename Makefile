@@ -35,7 +35,7 @@ bench: $(READY)  ## measure against bare aiohttp; prints the table of bench/READ
 	$(BIN)/python -m bench
 
 $(READY): uv.lock pyproject.toml | $(UV)
-	$(UV) sync --frozen --compile-bytecode
+	$(UV) sync --frozen --all-extras --compile-bytecode
 	@touch $@
 
 .tools/bin/uv:

@@ -203,7 +203,7 @@ _OPERATION = """\
           description: Anything else that the server may answer.
 """
 
-FIGURES = {
+FIGURES: dict[str, Callable[[], Figure]] = {
     "process": whole_process, "series": series, "crowd": crowd, "polling": polling, "ready": ready, "help": help_text,
     "simple": lambda: criterion("simple", 3), "jsonpath": lambda: criterion("jsonpath", 40),
 }  # fmt: skip

@@ -7,7 +7,7 @@ from treadle.drivers.settings import Options
 from treadle.engine.interpreter import JITTER, MAX_DEPTH
 from treadle.engine.program import POLL_BACKOFF, Poll
 from treadle.engine.transitions import TRANSITIONS
-from treadle.expressions import condition, syntax
+from treadle.expressions import condition, judgement, syntax
 from treadle.expressions.criteria import CRITERIA
 from treadle.expressions.dialect import Names
 from treadle.expressions.evaluate import Context
@@ -68,7 +68,7 @@ def comparisons() -> str:
     names, context = Names(), Context(inputs=_INPUTS)
     rows = []
     for text in _COMPARED:
-        judged = condition.judge(condition.parse(text, names, []), context)
+        judged = judgement.judge(condition.parse(text, names, []), context)
         rows.append((f"`{text}`".replace("|", "\\|"), str(judged).lower()))
     return table(("condition", "is"), rows)
 

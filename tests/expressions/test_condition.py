@@ -7,8 +7,9 @@ from worlds import world
 
 from loader import cases
 from treadle.errors import ExpressionInvalid
-from treadle.expressions.condition import MAX_DEPTH, explain, judge, operands, parse
+from treadle.expressions.condition import MAX_DEPTH, operands, parse
 from treadle.expressions.dialect import Names
+from treadle.expressions.judgement import explain, judge
 from treadle.expressions.syntax import dump
 
 

@@ -7,8 +7,9 @@ from worlds import Said, world
 
 from loader import cases
 from treadle.expressions.dialect import Names, read_operand
-from treadle.expressions.evaluate import Context, Missing, evaluate, kind, to_text
+from treadle.expressions.evaluate import Context, Missing, evaluate
 from treadle.expressions.syntax import Template, parse, parse_template
+from treadle.expressions.words import kind, to_text
 
 
 def is_same(left, right) -> bool:
@@ -63,13 +64,13 @@ def test_all_inputs_are_an_object_of_their_own():
     assert (value, value is inputs) == ({"a": 1}, False)
 
 
-def test_a_query_into_what_nests_too_deeply_cannot_be_told():
+def test_a_query_into_what_nests_very_deeply_ends():
     deep = {}
     for _ in range(20_000):
         deep = {"a": deep}
     value = evaluate(read_operand("$inputs.deep[*]..b", Names()), Context(inputs={"deep": deep}))
     assert isinstance(value, Missing)
-    assert value.unreadable
+    assert value.why == "`$inputs.deep[*]..b`: `$[*]` is an object and has no `b`"
     while deep:  # taken apart here: the interpreter would do it by recursion
         deep = deep.pop("a")
 

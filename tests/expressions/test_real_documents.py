@@ -8,7 +8,7 @@ import pytest
 
 from shared_data import rows
 from treadle.errors import ExpressionInvalid
-from treadle.expressions.criteria import CRITERIA
+from treadle.expressions.criteria import compile_criterion
 from treadle.expressions.dialect import Names, read_value
 from treadle.expressions.syntax import parse
 
@@ -20,6 +20,7 @@ NOT_UNDERSTOOD = {
     },
     "jsonpath": {},
     "regex": {},
+    "xpath": {},
 }
 VALUES_NOT_UNDERSTOOD = {
     r"\[n\]",  # some item, but which?
@@ -62,7 +63,7 @@ def test_conditions_load_in_lenient_mode(kind):
     for _, _, written in rows(f"dialects/cond_{kind}.tsv"):
         text = written.replace("\\n", "\n")  # a line of the table has none
         try:
-            CRITERIA[kind](text, parse("$response.body"), Names(), [])
+            compile_criterion(kind, "", text, parse("$response.body"), Names(), [])
         except ExpressionInvalid:
             pattern = next((it for it in found if re.search(it, written)), None)
             assert pattern is not None, f"{text!r} is not understood"

@@ -142,11 +142,31 @@ def _selector_or_text(builder: Builder, value: Any, at: Path) -> Any:
 
 def _expression_type(*kinds: str) -> Reader:
     plain = one_of(*kinds)
+    typed_kinds = tuple(kind for kind in kinds if kind in model.EXPRESSION_VERSIONS)
+    with_version = object_of(
+        model.ExpressionType,
+        (
+            Field("type", "type", one_of(*typed_kinds), required=True),
+            Field("version", "version", _string, required=True),
+        ),
+    )
 
     def read(builder: Builder, value: Any, at: Path) -> Any:
-        if isinstance(value, dict):
-            return _EXPRESSION_TYPE_OBJECT(builder, value, at)
-        return plain(builder, value, at)
+        if not isinstance(value, dict):
+            return plain(builder, value, at)
+        found = with_version(builder, value, at)
+        if found is REFUSED:
+            return REFUSED
+        versions = model.EXPRESSION_VERSIONS[found.type]
+        if found.version not in versions:
+            choices = ", ".join(f"'{version}'" for version in versions)
+            message = (
+                f"'{found.version}' is no version of {found.type}; there {'are' if versions[1:] else 'is'} {choices}"
+            )
+            hint = f"without a version, `type: {found.type}` means {versions[0]}"
+            builder.error("expression-version", message, (*at, "version"), hint)
+            return REFUSED
+        return found
 
     return read
 
@@ -163,13 +183,6 @@ _number = not_negative(typed(int, float, word="a number"))
 _integer = not_negative(typed(int, word="an integer"))
 _schema = typed(dict, bool, word="a JSON Schema")
 
-_EXPRESSION_TYPE_OBJECT = object_of(
-    model.ExpressionType,
-    (
-        Field("type", "type", one_of("jsonpath", "xpath", "jsonpointer"), required=True),
-        Field("version", "version", _string, required=True),
-    ),
-)
 _SELECTOR_OBJECT = object_of(
     model.Selector,
     (

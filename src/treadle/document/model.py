@@ -10,6 +10,13 @@ from msgspec import UNSET, Struct
 
 from treadle.pointer import Path
 
+EXPRESSION_VERSIONS: dict[str, tuple[str, ...]] = {
+    "jsonpath": ("rfc9535", "draft-goessner-dispatch-jsonpath-00"),
+    "xpath": ("xpath-31", "xpath-30", "xpath-20", "xpath-10"),
+    "jsonpointer": ("rfc6901",),
+}
+"""The versions of each expression type (section "Expression Type Object"); the first is what a plain type means."""
+
 
 class ExpressionType(Struct, frozen=True):
     """Expression Type Object: the kind of an expression and the version of its language."""

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec import structs
+
 from treadle.document import model
 from treadle.engine import program
 from treadle.engine.calls import transfer
@@ -9,7 +11,7 @@ from treadle.engine.names import near
 from treadle.engine.scope import Scope
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import payload
-from treadle.expressions.criteria import CRITERIA, Test, criterion_expressions
+from treadle.expressions.criteria import Test, compile_criterion, criterion_expressions
 from treadle.expressions.dialect import Finding
 from treadle.expressions.syntax import Expression, Template
 from treadle.pointer import Path
@@ -24,27 +26,19 @@ def read_criteria(scope: Scope, criteria: tuple[model.Criterion, ...], number: i
 def _criterion(scope: Scope, criterion: model.Criterion, number: int) -> Test | None:
     kind = criterion.type
     at = (*criterion.at, "condition")
-    if isinstance(kind, model.ExpressionType):
-        if (kind.type, kind.version) != ("jsonpath", "rfc9535"):
-            scope.findings.not_yet(f"a criterion of type {kind.type}, version {kind.version}", kind.at)
-            return None
-        kind = kind.type
-    if kind not in CRITERIA:
-        scope.findings.not_yet(f"a criterion of type {kind}", (*criterion.at, "type"))
-        return None
+    kind, version = (kind.type, kind.version) if isinstance(kind, model.ExpressionType) else (kind, "")
     context = None
     findings: list[Finding] = []
     try:
         if criterion.context is not None:
             context = _context(scope, criterion, (*criterion.at, "context"))
-        test = CRITERIA[kind](criterion.condition, context, scope.declared.names, findings)
+        test = compile_criterion(kind, version, criterion.condition, context, scope.declared.names, findings)
     except ExpressionInvalid as error:
         scope.findings.refused(error, at, "condition-syntax")
         return None
     scope.findings.dialects(findings, criterion.condition, at)
     scope.check_names(criterion_expressions(test), at, number + 1)
-    lenient = test.lenient and not scope.findings.strict
-    return Test(test.text, test.type, test.condition, test.context, lenient=lenient)
+    return structs.replace(test, lenient=test.lenient and not scope.findings.strict)
 
 
 def _context(scope: Scope, criterion: model.Criterion, at: Path) -> Expression | None:

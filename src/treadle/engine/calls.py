@@ -6,15 +6,15 @@ from typing import Any
 
 from msgspec import UNSET
 
-from treadle import pointer
 from treadle.document import model
 from treadle.engine import program
 from treadle.engine.names import near
+from treadle.engine.payloads import target_type
 from treadle.engine.scope import Scope, Target, find_workflow
-from treadle.errors import TreadleError
-from treadle.expressions import payload
+from treadle.errors import ExpressionInvalid, TreadleError
+from treadle.expressions import payload, selectors
 from treadle.expressions.dialect import Finding
-from treadle.expressions.evaluate import kind
+from treadle.expressions.words import kind
 from treadle.pointer import Path
 from treadle.sources.operation import BodySpec, Operation, ParameterSpec, query_conflict, undeclared
 from treadle.sources.references import DocumentsMissing
@@ -241,7 +241,7 @@ def _body(scope: Scope, step: model.Step, declared: BodySpec | None, method: str
     number = scope.number(step)
     content_type = written.content_type or (declared.media_types[0] if declared and declared.media_types else None)
     content_type = content_type or ("text/plain" if isinstance(written.payload, str) else "application/json")
-    replacements = _replacements(scope, written, number)
+    replacements = _replacements(scope, written, content_type, number)
     value = scope.value(written.payload, (*written.at, "payload"), number)
     known = isinstance(value, payload.Constant | payload.Members | payload.Items)
     if known and not has_form(written.payload, content_type):
@@ -251,18 +251,18 @@ def _body(scope: Scope, step: model.Step, declared: BodySpec | None, method: str
     return program.Body(content_type, value, replacements)
 
 
-def _replacements(scope: Scope, body: model.RequestBody, number: int) -> tuple[program.Replacement, ...]:
+def _replacements(
+    scope: Scope, body: model.RequestBody, content_type: str, number: int
+) -> tuple[program.Replacement, ...]:
     found = []
     for entry in body.replacements:
-        if entry.target_selector_type not in (None, "jsonpointer") or not entry.target.startswith("/"):
-            scope.findings.not_yet("a replacement whose target is no JSON Pointer", (*entry.at, "target"))
-            continue
+        target = (*target_type(entry.target_selector_type, body.payload, content_type), entry.target)
         try:
-            tokens = pointer.parse(entry.target)
-        except ValueError as error:
-            scope.findings.error("expression-syntax", str(error), (*entry.at, "target"))
+            selectors.check(*target)
+        except ExpressionInvalid as error:
+            scope.findings.refused(error, (*entry.at, "target"))
             continue
-        found.append(program.Replacement(tokens, scope.value(entry.value, (*entry.at, "value"), number)))
+        found.append(program.Replacement(target, scope.value(entry.value, (*entry.at, "value"), number)))
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ from treadle.diagnostics import Diagnostic, Severity, Span
 from treadle.document.reader import Reading
 from treadle.errors import ExpressionInvalid, TreadleError
 from treadle.expressions.dialect import Finding
+from treadle.expressions.xpath import ExtraMissing
 from treadle.pointer import Path
 
 MOST_LINES = 8
@@ -53,7 +54,11 @@ class Findings:
         self.error("not-supported", f"{what} cannot be run by this version of Treadle", at)
 
     def refused(self, error: TreadleError, at: Path, rule: str = "expression-syntax") -> None:
-        """Add what a reader raised."""
+        """Add what a reader raised; that an extra is missing, once."""
+        if isinstance(error, ExtraMissing):
+            rule = "missing-extra"
+            if any(diagnostic.rule == rule for diagnostic in self.diagnostics):
+                return
         start = error.start if isinstance(error, ExpressionInvalid) else 0
         end = error.end if isinstance(error, ExpressionInvalid) else None
         self.report(rule, Severity.ERROR, error.message, self.reading.span(at, start, end), error.hint)

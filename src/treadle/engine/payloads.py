@@ -1,23 +1,28 @@
-"""What goes out for a payload: its text where it is JSON that the document writes, else the value."""
+"""What goes out for a payload: its text where it is JSON that the document writes, else the value; and replacements."""
 
 import json
 from typing import Any
 
 import msgspec
 
+from treadle.document.model import EXPRESSION_VERSIONS, ExpressionType
 from treadle.engine.messages import refuse_constant
-from treadle.expressions.evaluate import Context, evaluate, to_text
+from treadle.errors import ExpressionInvalid
+from treadle.expressions import selectors
+from treadle.expressions.evaluate import Context, evaluate
 from treadle.expressions.payload import Constant, Payload
 from treadle.expressions.syntax import Template, dump
-from treadle.sources.request import RequestInvalid, is_json
+from treadle.expressions.words import to_text
+from treadle.sources.request import RequestInvalid, is_json, is_xml
 
 _HINT = "give it as an object"
 
 
-def as_sent(payload: Any, prepared: Payload, content_type: str, context: Context) -> Any:
+def as_sent(payload: Any, prepared: Payload | None, content_type: str, context: Context) -> Any:
     """Give what goes out for a payload: in JSON, a value that is a text is a JSON string.
 
-    A text that the document itself writes goes out as it stands, with its expressions filled in.
+    A text that the document itself writes goes out as it stands, with its expressions filled in. `prepared` is None for a
+    value that is no text of the document any more, because something in it was replaced.
 
     Raises:
         RequestInvalid: what was filled in breaks the JSON, or makes another one of it.
@@ -32,6 +37,49 @@ def as_sent(payload: Any, prepared: Payload, content_type: str, context: Context
     except (ValueError, RecursionError) as error:
         raise RequestInvalid("the payload is not JSON after its expressions were filled in", hint=_HINT) from error
     return payload
+
+
+def target_type(written: str | ExpressionType | None, payload: Any, content_type: str) -> tuple[str, str]:
+    """Give kind and version of a replacement's target (section "Payload Replacement Object").
+
+    Where the document does not say it, the target is XPath in a text of an XML media type, else a JSON Pointer.
+    """
+    if isinstance(written, ExpressionType):
+        return written.type, written.version
+    kind = written or ("xpath" if isinstance(payload, str) and is_xml(content_type) else "jsonpointer")
+    return kind, EXPRESSION_VERSIONS[kind][0]
+
+
+def replaced(
+    payload: Any, prepared: Payload, content_type: str, context: Context, target: tuple[str, str, str], new: Any
+) -> Any:
+    """Give the payload with `new` at a target: its kind, version and text.
+
+    A JSON text that the document writes is read first, and is a value from then on.
+
+    Raises:
+        RequestInvalid: the target is not there, or `new` cannot stand there.
+    """
+    kind, version, text = target
+    try:
+        if isinstance(payload, str) and kind != "xpath":
+            payload = _read_text(payload, prepared, content_type, context)
+        return selectors.write(kind, version, text, payload, new)
+    except (LookupError, ExpressionInvalid) as error:
+        why = error.message if isinstance(error, ExpressionInvalid) else error.args[0]
+        raise RequestInvalid(f"the replacement at {text}: {context.mask(why)}") from error
+
+
+def _read_text(payload: str, prepared: Payload, content_type: str, context: Context) -> Any:
+    """Read a JSON text that the document writes."""
+    if not is_json(content_type):
+        raise LookupError(f"the payload is a text of type {content_type}, in which nothing can be replaced")
+    if not isinstance(prepared, Template | Constant):
+        return payload
+    try:
+        return msgspec.json.decode(as_sent(payload, prepared, content_type, context))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RequestInvalid("the payload is not JSON, so nothing can be replaced in it", hint=_HINT) from error
 
 
 def _refuse_injected(template: Template, context: Context) -> None:

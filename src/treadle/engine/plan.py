@@ -9,9 +9,10 @@ from typing import Any
 from treadle.engine.calls import credential
 from treadle.engine.program import Action, Argument, Call, Program, Step, Workflow, WorkflowCall
 from treadle.expressions import payload
-from treadle.expressions.evaluate import Context, Missing, evaluate, to_text
+from treadle.expressions.evaluate import Context, Missing, evaluate
 from treadle.expressions.payload import Payload, resolve
 from treadle.expressions.syntax import Template, dump
+from treadle.expressions.words import to_text
 from treadle.sources.request import Argument as Given
 from treadle.sources.request import RequestInvalid, build_request
 

@@ -23,9 +23,9 @@ class Argument(Struct, frozen=True):
 
 
 class Replacement(Struct, frozen=True):
-    """A location in the payload (reference tokens) and the value that is set there."""
+    """A location in the payload (kind and version of the selector, and its text) and the value that is set there."""
 
-    target: tuple[str, ...]
+    target: tuple[str, str, str]
     value: Payload
 
 

@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from treadle.engine.messages import Request
-from treadle.engine.payloads import as_sent
+from treadle.engine.payloads import as_sent, replaced
 from treadle.engine.program import Body, Call, WorkflowCall
 from treadle.expressions.evaluate import Context, Missing
 from treadle.expressions.payload import resolve
 from treadle.expressions.syntax import Template
-from treadle.pointer import replace
 from treadle.sources.request import Argument, HttpRequest, RequestInvalid, build_request
 
 Warn = Callable[[str, str], None]
@@ -39,7 +38,8 @@ def request_of(call: Call, context: Context, warn: Warn) -> HttpRequest:
     if call.body is not None:
         content_type = call.body.content_type
         payload = _payload(call.body, context, warn)
-        sent = as_sent(payload, call.body.payload, content_type, context)
+        written = None if call.body.replacements else call.body.payload
+        sent = as_sent(payload, written, content_type, context)
     request = build_request(call.operation, call.server, arguments, content_type, sent)
     context.url = request.url
     context.method = request.method
@@ -55,11 +55,8 @@ def _payload(body: Body, context: Context, warn: Warn) -> Any:
     for replacement in body.replacements:
         value = resolve(replacement.value, context, missing)
         if isinstance(value, Missing):  # half a value is never sent, nor what should have been replaced
-            raise RequestInvalid(f"the replacement at /{'/'.join(replacement.target)} has no value: {value.why}")
-        try:
-            payload = replace(payload, replacement.target, value)
-        except LookupError as error:
-            raise RequestInvalid(f"the replacement at /{'/'.join(replacement.target)}: {error}") from error
+            raise RequestInvalid(f"the replacement at {replacement.target[-1]} has no value: {value.why}")
+        payload = replaced(payload, body.payload, body.content_type, context, replacement.target, value)
     for absent in missing:
         warn("value-left-out", f"a part of the request body has no value: {absent.why}")
     return payload

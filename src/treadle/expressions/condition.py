@@ -5,19 +5,16 @@ type jsonpath, where an operand may start at `$`, the context.
 """
 
 import re
-from collections.abc import Callable
-from typing import Any, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 from msgspec import Struct
 
 from treadle import pointer
 from treadle.errors import ExpressionInvalid
 from treadle.expressions.dialect import Finding, Names, read_operand, read_quoted, read_steps
-from treadle.expressions.evaluate import Context, Missing, evaluate, kind, to_text
 from treadle.expressions.syntax import ContextValue, Expression, Navigation, Template, dump
 
 _STOP = frozenset(" \t\r\n()<>,")
-_NUMBERS = (int, float)
 COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 _WORDS = {"true": True, "false": False, "null": None}
@@ -31,9 +28,15 @@ _NO_OPERATORS = {
 
 
 class Literal(Struct, frozen=True, tag=True):
-    """A boolean, null, number or string; an object or array only where a body stands as a condition."""
+    """A boolean, null, number or string."""
 
-    value: Any
+    value: bool | int | float | str | None
+
+
+class JsonLiteral(Struct, frozen=True, tag=True):
+    """An object or array by its JSON text, where a body stands as a condition. No grammar has it."""
+
+    text: str
 
 
 class Operand(Struct, frozen=True, tag=True):
@@ -68,7 +71,7 @@ class Or(Struct, frozen=True, tag=True):
     conditions: tuple["Condition", ...]
 
 
-Condition: TypeAlias = Literal | Operand | Comparison | Not | And | Or
+Condition: TypeAlias = Literal | JsonLiteral | Operand | Comparison | Not | And | Or
 
 MAX_DEPTH = 50
 """How deep parentheses and negations may nest."""
@@ -318,58 +321,6 @@ def as_number(text: str) -> int | float | None:
     return int(text) if not match[1] and len(text) < 400 else float(text)
 
 
-def judge(condition: Condition, context: Context) -> bool | None:
-    """Say whether a condition holds, or None where that cannot be told because data in it is unreadable.
-
-    What is merely Missing makes a comparison false, never an error. Unknown parts count as in three-valued logic: they
-    do not matter to `||` beside something true, nor to `&&` beside something false.
-    """
-    match condition:
-        case Comparison(operator, left, right):
-            first, second = _value(left, context), _value(right, context)
-            return None if _unknown(first) or _unknown(second) else _compare(operator, first, second)
-        case And(conditions):
-            return _combined([judge(part, context) for part in conditions], decisive=False)
-        case Or(conditions):
-            return _combined([judge(part, context) for part in conditions], decisive=True)
-        case Not(inner):
-            judged = judge(inner, context)
-            return None if judged is None else not judged
-    value = _value(condition, context)
-    return None if _unknown(value) else truthy(value)
-
-
-def _compare(operator: str, left: Any, right: Any) -> bool | None:
-    try:
-        return _COMPARE[operator](left, right)
-    except RecursionError:  # bodies may nest deeper than they can be compared
-        return None
-
-
-def _unknown(value: Any) -> bool:
-    return isinstance(value, Missing) and value.unreadable
-
-
-def _combined(judged: list[bool | None], *, decisive: bool) -> bool | None:
-    if decisive in judged:
-        return decisive
-    return None if None in judged else not decisive
-
-
-def truthy(value: Any) -> bool:
-    """Bare operand: false for Missing, null, false, 0 and "", true otherwise."""
-    return not (isinstance(value, Missing) or value is None or value is False or value in (0, ""))
-
-
-def _value(condition: Condition, context: Context) -> Any:
-    if type(condition) is Operand:
-        return evaluate(condition.expression, context)
-    if type(condition) is Literal:
-        return condition.value
-    judged = judge(condition, context)
-    return Missing("a part of the condition cannot be evaluated", unreadable=True) if judged is None else judged
-
-
 def operands(condition: Condition) -> list[Expression]:
     """Give the expressions of a condition, in their order."""
     match condition:
@@ -383,106 +334,3 @@ def operands(condition: Condition) -> list[Expression]:
         case And(conditions) | Or(conditions):
             return [expression for part in conditions for expression in operands(part)]
     return []
-
-
-def missing_compared(condition: Condition, context: Context) -> str:
-    """Say which value was not there to be compared, or "". A comparison with null asks just that, and does not count."""
-    match condition:
-        case Comparison(_, left, right) if Literal(None) not in (left, right):
-            values = (evaluate(expression, context) for expression in operands(condition))
-            return next((value.why for value in values if isinstance(value, Missing)), "")
-        case And(conditions) | Or(conditions):
-            return next(filter(None, (missing_compared(part, context) for part in conditions)), "")
-        case Not(inner):
-            return missing_compared(inner, context)
-    return ""
-
-
-def explain(condition: Condition, context: Context) -> str:
-    """Say why a condition did not hold: the value of each expression in it, or what was missing."""
-    found = []
-    for expression in operands(condition):
-        value = evaluate(expression, context)
-        if isinstance(value, Missing):
-            found.append(value.why)
-        else:
-            shown = kind(value) if isinstance(value, dict | list) else _quoted(value, context)
-            found.append(f"`{dump(expression)}` is {shortened(shown)}")
-    return "; ".join(dict.fromkeys(found))
-
-
-def _quoted(value: Any, context: Context) -> str:
-    return repr(context.mask(value)) if isinstance(value, str) else context.mask(to_text(value))
-
-
-def shortened(text: str, most: int = 120) -> str:
-    """Cut a text for a message; secrets in it must have been masked before."""
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _equal(left: Any, right: Any) -> bool:
-    """Compare: case-insensitive strings, a numeric string as a number, null only with null, the rest deeply."""
-    if left is right:
-        return True  # most conditions compare a small number or a boolean
-    if isinstance(left, str) and isinstance(right, str):
-        return left.casefold() == right.casefold()
-    left, right = _as_numbers(left, right)
-    if isinstance(left, bool) or isinstance(right, bool) or left is None or right is None:
-        return left is right
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(_equal, left, right))
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(_equal(value, right[name]) for name, value in left.items())
-    return bool(left == right)
-
-
-def _as_numbers(left: Any, right: Any) -> tuple[Any, Any]:
-    if isinstance(left, str) and _is_number(right):
-        number = as_number(left.strip())
-        return (left if number is None else number), right
-    if isinstance(right, str) and _is_number(left):
-        number = as_number(right.strip())
-        return left, (right if number is None else number)
-    return left, right
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, _NUMBERS) and not isinstance(value, bool)
-
-
-def _equals(left: Any, right: Any) -> bool:
-    if isinstance(left, Missing) or isinstance(right, Missing):
-        # Missing equals null and nothing else: two things that are not there are not the same thing.
-        return left is None or right is None
-    return _equal(left, right)
-
-
-def _differs(left: Any, right: Any) -> bool:
-    if isinstance(left, Missing) or isinstance(right, Missing):
-        return False
-    return not _equal(left, right)
-
-
-def _ordered(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    def compare(left: Any, right: Any) -> bool:
-        left, right = _as_numbers(left, right)
-        if isinstance(left, str) and isinstance(right, str):
-            first, second = as_number(left.strip()), as_number(right.strip())
-            if first is not None and second is not None:
-                return test(first, second)
-            return test(left.casefold(), right.casefold())
-        if _is_number(left) and _is_number(right):
-            return test(left, right)
-        return False
-
-    return compare
-
-
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "==": _equals,
-    "!=": _differs,
-    "<": _ordered(lambda left, right: left < right),
-    "<=": _ordered(lambda left, right: left <= right),
-    ">": _ordered(lambda left, right: left > right),
-    ">=": _ordered(lambda left, right: left >= right),
-}

@@ -3,7 +3,6 @@
 A criterion that cannot be evaluated fails, and says so (section "Evaluation Errors").
 """
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeGuard
@@ -11,36 +10,28 @@ from typing import Any, NamedTuple, TypeGuard
 import msgspec
 from msgspec import Struct
 
-from treadle import pointer
+from treadle.document.model import EXPRESSION_VERSIONS
 from treadle.errors import ExpressionInvalid
+from treadle.expressions import comparisons, jsonpath, judgement, patterns, xpath
 from treadle.expressions import condition as conditions
 from treadle.expressions.condition import Condition
 from treadle.expressions.dialect import Finding, Names, read_embedded
-from treadle.expressions.evaluate import Context, Missing, evaluate, kind, to_text, unreadable_body
-from treadle.expressions.selectors import query
-from treadle.expressions.syntax import (
-    ContextValue,
-    Expression,
-    MessagePart,
-    Navigation,
-    Template,
-    dump,
-    dump_steps,
-)
-
-BACKTRACK_LIMIT = 1_000_000
-"""How many steps a regular expression may go back before it is given up."""
+from treadle.expressions.evaluate import Context, Missing, evaluate, unreadable_body
+from treadle.expressions.fillers import check_filled
+from treadle.expressions.syntax import Expression, MessagePart, Navigation, Template, parse_template
+from treadle.expressions.words import kind, shortened, to_text
 
 
-class Test(Struct, frozen=True):
+class Test(Struct, frozen=True, cache_hash=True):
     """A compiled criterion.
 
     Attributes:
         text: the condition as written, for reports.
-        type: simple, regex or jsonpath.
-        condition: the parsed condition; for regex and jsonpath the pattern or query, which may hold expressions.
+        type: simple, regex, jsonpath or xpath.
+        condition: the parsed condition; for the other types the pattern or query, which may hold expressions.
         context: the expression whose value it is applied to, absent for simple conditions.
         lenient: whether a query may be read as a dialect where the strict reading selects nothing.
+        version: the version of the type's language, "" where it has none.
     """
 
     text: str
@@ -48,6 +39,7 @@ class Test(Struct, frozen=True):
     condition: Condition | Template | Expression | str
     context: Expression | None = None
     lenient: bool = False
+    version: str = ""
 
 
 class Verdict(NamedTuple):
@@ -59,56 +51,39 @@ class Verdict(NamedTuple):
     dialect: Finding | None = None
 
 
-def compile_simple(text: str, context: Expression | None, names: Names, findings: list[Finding]) -> Test:
-    """Compile a simple condition; a `context` that stands beside it is not used.
+Compile = Callable[[str, str, Expression | None, Names, list[Finding]], Test]
 
-    Real documents also write the body that is expected (`{"id": 1}`) where a condition belongs.
+
+def compile_criterion(
+    kind: str, version: str, text: str, context: Expression | None, names: Names, findings: list[Finding]
+) -> Test:
+    """Compile a criterion of a type; `version` "" means the type's default.
 
     Raises:
-        ExpressionInvalid: it cannot be read.
+        ExpressionInvalid: the text is none of that type and version.
+    """
+    return CRITERIA[kind](version or EXPRESSION_VERSIONS.get(kind, ("",))[0], text, context, names, findings)
+
+
+def _compile_simple(
+    _version: str, text: str, context: Expression | None, names: Names, findings: list[Finding]
+) -> Test:
+    """A simple condition; a `context` that stands beside it is not used.
+
+    Real documents also write the body that is expected (`{"id": 1}`) where a condition belongs.
     """
     body = _expected_body(text, context)
     if body is not None:
         place = context or MessagePart("response", "body")
         first = next(iter(body), None) if isinstance(body, dict) else 0
         correct = "compare its parts one by one"
-        if not isinstance(body, str) and body and not isinstance(place, Navigation):
-            correct += f", as in `{_located(place, (first,))} == …`"  # type: ignore[arg-type]  # of a body with parts
+        if not isinstance(body, str) and body and first is not None and not isinstance(place, Navigation):
+            correct += f", as in `{comparisons.located(place, (first,))} == …`"
         message = "this is a body, not a condition"
         findings.append(Finding("body-as-condition", message, 0, len(text), correct))
-        return Test(text, "simple", conditions.Comparison("==", conditions.Operand(place), conditions.Literal(body)))
+        expected = conditions.Comparison("==", conditions.Operand(place), conditions.JsonLiteral(text))
+        return Test(text, "simple", expected)
     return Test(text, "simple", conditions.parse(text, names, findings), context)
-
-
-def compile_regex(text: str, context: Expression | None, names: Names, findings: list[Finding]) -> Test:
-    """Compile a regular expression of ECMA-262 flavour; expressions in braces are filled in at run time.
-
-    Raises:
-        ExpressionInvalid: it is no regular expression.
-    """
-    pattern = read_embedded(text, names, findings, dotted=True)
-    if isinstance(pattern, str):
-        _matcher(pattern)
-    return Test(text, "regex", pattern, context)
-
-
-def compile_jsonpath(text: str, context: Expression | None, names: Names, findings: list[Finding]) -> Test:
-    """Compile a JSONPath query of RFC 9535, or the comparison that people write in its place.
-
-    Raises:
-        ExpressionInvalid: it is neither.
-    """
-    if _compares(text):
-        condition = conditions.parse(text, names, [], rooted=True)
-        correct = correct_comparison(condition, context)
-        message = "this is a comparison, not a JSONPath query"
-        findings.append(Finding("jsonpath-comparison", message, 0, len(text), correct))
-        return Test(text, "jsonpath", condition, context)
-    pattern = read_embedded(text, names, findings, dotted=True)
-    if not isinstance(pattern, str):
-        return Test(text, "jsonpath", pattern, context, lenient=True)
-    query(text)
-    return Test(text, "jsonpath", text, context, lenient=True)
 
 
 def _expected_body(text: str, context: Expression | None) -> dict[str, Any] | list[Any] | str | None:
@@ -121,12 +96,44 @@ def _expected_body(text: str, context: Expression | None) -> dict[str, Any] | li
     return body if isinstance(body, dict | list) or context is not None else None
 
 
-CRITERIA: dict[str, Callable[[str, Expression | None, Names, list[Finding]], Test]] = {
-    "simple": compile_simple,
-    "regex": compile_regex,
-    "jsonpath": compile_jsonpath,
+def _compile_regex(_version: str, text: str, context: Expression | None, names: Names, findings: list[Finding]) -> Test:
+    """A regular expression of ECMA-262 flavour; expressions in braces are filled in at run time."""
+    pattern = read_embedded(text, names, findings, dotted=True)
+    check_filled(pattern, text, patterns.ecma)
+    return Test(text, "regex", pattern, context)
+
+
+def _compile_jsonpath(
+    version: str, text: str, context: Expression | None, names: Names, findings: list[Finding]
+) -> Test:
+    """A JSONPath query, or the comparison that people write in its place."""
+    if comparisons.is_comparison(text):
+        condition = conditions.parse(text, names, [], rooted=True)
+        correct = comparisons.correct_comparison(condition, context)
+        message = "this is a comparison, not a JSONPath query"
+        findings.append(Finding("jsonpath-comparison", message, 0, len(text), correct))
+        return Test(text, "jsonpath", condition, context, version=version)
+    pattern = read_embedded(text, names, findings, dotted=True)
+    check_filled(pattern, text, lambda filled: jsonpath.compiled(filled, version))
+    return Test(text, "jsonpath", pattern, context, lenient=True, version=version)
+
+
+def _compile_xpath(
+    version: str, text: str, context: Expression | None, _names: Names, _findings: list[Finding]
+) -> Test:
+    """An XPath expression; prefixes get their meaning from the XML text it is applied to."""
+    pattern = parse_template(text)
+    check_filled(pattern, text, lambda filled: xpath.check(version, filled))
+    return Test(text, "xpath", pattern, context, version=version)
+
+
+CRITERIA: dict[str, Compile] = {
+    "simple": _compile_simple,
+    "regex": _compile_regex,
+    "jsonpath": _compile_jsonpath,
+    "xpath": _compile_xpath,
 }
-"""The criterion types this version evaluates."""
+"""The criterion types."""
 
 
 def criterion_expressions(test: Test) -> list[Expression]:
@@ -136,7 +143,13 @@ def criterion_expressions(test: Test) -> list[Expression]:
             return []
         case Template(parts):
             return [part for part in parts if not isinstance(part, str)]
-        case conditions.Literal() | conditions.Operand() | conditions.Comparison() | conditions.Not():
+        case (
+            conditions.Literal()
+            | conditions.JsonLiteral()
+            | conditions.Operand()
+            | conditions.Comparison()
+            | conditions.Not()
+        ):
             return conditions.operands(test.condition)
         case conditions.And() | conditions.Or():
             return conditions.operands(test.condition)
@@ -149,7 +162,7 @@ def missing_compared(test: Test, context: Context) -> str:
         case conditions.Comparison() | conditions.Not() | conditions.And() | conditions.Or():
             if test.context is not None:
                 context.value = evaluate(test.context, context)
-            return conditions.missing_compared(test.condition, context)
+            return judgement.missing_compared(test.condition, context)
     return ""
 
 
@@ -162,148 +175,107 @@ def check(test: Test, context: Context, *, explained: bool = True) -> Verdict:
     Without `explained`, a condition that is just false says nothing of why; of one that could not be evaluated it is
     always said.
     """
+    return _check_of(test)(context, explained)
+
+
+_Check = Callable[[Context, bool], Verdict]
+
+
+@lru_cache(4096)
+def _check_of(test: Test) -> _Check:
+    """Compile a test to a function. The Test itself stays data, and knows its hash."""
     if test.type == "simple":
-        return _check_condition(test.condition, context, explained=explained)
-    value = Missing("no context") if test.context is None else evaluate(test.context, context)
+        return _check_of_condition(test.condition)
+    apply = _APPLY[test.type]
+    compared = None
+    if test.type == "jsonpath" and not isinstance(test.condition, str | Template):
+        compared = _check_of_condition(test.condition)
+
+    def check(context: Context, explained: bool) -> Verdict:  # noqa: FBT001 - called here only
+        value = Missing("no context") if test.context is None else evaluate(test.context, context)
+        unfit = _unfit(test, value, context)
+        if unfit is not None:
+            return unfit
+        if compared is not None:
+            context.value = value
+            return compared(context, explained)
+        text = evaluate(test.condition, context)  # type: ignore[arg-type]  # conditions were handled above
+        if isinstance(text, Missing):
+            return Verdict(passed=False, why=f"the condition is incomplete: {text.why}", evaluated=False)
+        try:
+            return apply(test, to_text(text), value, context, explained)
+        except ExpressionInvalid as error:
+            return Verdict(passed=False, why=context.mask(error.message), evaluated=False)
+
+    return check
+
+
+def _unfit(test: Test, value: Any, context: Context) -> Verdict | None:
+    """Give the verdict on a context that no text can be applied to, or None."""
     if isinstance(value, Missing):
         return Verdict(passed=False, why=f"the context is missing: {value.why}", evaluated=not value.unreadable)
     if value is None:
         return Verdict(passed=False, why="the context is null")
-    if test.type == "jsonpath" and isinstance(value, str) and _is_body(test.context):
-        return Verdict(passed=False, why=unreadable_body(test.context, context).why, evaluated=False)
-    if test.type == "jsonpath" and not isinstance(test.condition, str | Template):
+    if test.type == "jsonpath":
+        if isinstance(value, str) and _is_body(test.context):
+            return Verdict(passed=False, why=unreadable_body(test.context, context).why, evaluated=False)
         if not isinstance(value, dict | list):
-            return _not_json(value)
-        context.value = value
-        return _check_condition(test.condition, context, explained=explained)
-    pattern = evaluate(test.condition, context)  # type: ignore[arg-type]  # conditions were handled above
-    if isinstance(pattern, Missing):
-        return Verdict(passed=False, why=f"the condition is incomplete: {pattern.why}", evaluated=False)
-    try:
-        if test.type == "regex":
-            return _check_regex(to_text(pattern), value, context)
-        return _check_jsonpath(to_text(pattern), value, lenient=test.lenient)
-    except ExpressionInvalid as error:
-        return Verdict(passed=False, why=error.message, evaluated=False)
+            why = f"the context is {kind(value)}, not a JSON object or array"
+            return Verdict(passed=False, why=why, evaluated=False)
+    return None
 
 
-def _check_condition(condition: Any, context: Context, *, explained: bool) -> Verdict:
-    judged = conditions.judge(condition, context)
-    if judged:
-        return PASSED
-    why = conditions.explain(condition, context) if explained or judged is None else ""
-    return Verdict(passed=False, why=why, evaluated=judged is not None)
+def _check_of_condition(condition: Any) -> _Check:
+    judge = judgement.judge_of(condition)
+
+    def check(context: Context, explained: bool) -> Verdict:  # noqa: FBT001
+        judged = judge(context)
+        if judged:
+            return PASSED
+        why = judgement.explain(condition, context) if explained or judged is None else ""
+        return Verdict(passed=False, why=why, evaluated=judged is not None)
+
+    return check
 
 
-def _check_regex(pattern: str, value: Any, context: Context) -> Verdict:
+def _apply_regex(_test: Test, pattern: str, value: Any, context: Context, explained: bool) -> Verdict:  # noqa: FBT001
     text = to_text(value)
-    if _matcher(pattern)(text):
-        return Verdict(passed=True)
-    return Verdict(passed=False, why=f"no match in {conditions.shortened(context.mask(text))!r}")
+    if patterns.ecma(pattern)(text):
+        return PASSED
+    why = f"no match in {shortened(context.mask(text))!r}" if explained else ""
+    return Verdict(passed=False, why=why)
 
 
-def _check_jsonpath(text: str, value: Any, *, lenient: bool) -> Verdict:
-    if not isinstance(value, dict | list):
-        return _not_json(value)
-    if query(text)(value):
-        return Verdict(passed=True)
+def _apply_jsonpath(test: Test, text: str, value: Any, context: Context, explained: bool) -> Verdict:  # noqa: FBT001
+    query = jsonpath.compiled(text, test.version or jsonpath.RFC9535)
+    if query.selects(value):
+        return PASSED
     # The specification's own example, `$[?count(@.pets) > 0]` on an object body, selects nothing under RFC 9535.
-    if lenient and isinstance(value, dict) and text.replace(" ", "").startswith("$[?") and query(text)([value]):
+    if test.lenient and isinstance(value, dict) and text.replace(" ", "").startswith("$[?") and query.selects([value]):
         message = "a filter selects among the children of the context; it was applied to the context itself"
         correct = "wrap the context in an array, or write a simple condition"
         return Verdict(passed=True, dialect=Finding("jsonpath-filter-on-object", message, 0, len(text), correct))
-    return Verdict(passed=False, why="the query selects nothing")
+    why = f"the query selects nothing: {query.why_nothing(value)}" if explained else ""
+    return Verdict(passed=False, why=context.mask(why))
+
+
+def _apply_xpath(test: Test, text: str, value: Any, context: Context, explained: bool) -> Verdict:  # noqa: FBT001
+    result = xpath.holds(test.version or xpath.DEFAULT, text, value)
+    if result.holds:
+        return PASSED
+    if not explained:
+        return Verdict(passed=False)
+    nothing = result.size == 0
+    why = xpath.why_nothing(test.version or xpath.DEFAULT, text, value) if nothing else "the expression is not true"
+    return Verdict(passed=False, why=context.mask(why))
+
+
+_APPLY: dict[str, Callable[[Test, str, Any, Context, bool], Verdict]] = {
+    "regex": _apply_regex,
+    "jsonpath": _apply_jsonpath,
+    "xpath": _apply_xpath,
+}
 
 
 def _is_body(node: Expression | None) -> TypeGuard[MessagePart]:
     return isinstance(node, MessagePart) and node.part in ("body", "payload") and not node.pointer
-
-
-def _not_json(value: Any) -> Verdict:
-    return Verdict(passed=False, why=f"the context is {kind(value)}, not a JSON object or array", evaluated=False)
-
-
-def _compares(text: str) -> bool:
-    """Say whether an operator stands outside brackets and quotes, where a JSONPath query has none."""
-    depth = 0
-    for match in _OPERATOR.finditer(text):
-        found = match[0]
-        if found == "[":
-            depth += 1
-        elif found == "]":
-            depth -= 1
-        elif depth == 0 and found[0] not in "'\"":
-            return True
-    return False
-
-
-def correct_comparison(condition: Condition, base: Expression | None) -> str:
-    """Give the advice that turns a comparison from `$` into a simple condition."""
-    written = _written(condition, base)
-    return f"write `condition: {written}` without `type` and `context`"
-
-
-def _written(condition: Condition, base: Expression | None) -> str:
-    match condition:
-        case conditions.Literal(value):
-            quoted = value.replace("'", "''") if isinstance(value, str) else ""
-            return f"'{quoted}'" if isinstance(value, str) else to_text(value)
-        case conditions.Operand(Navigation(ContextValue(), steps)):
-            return _located(base, steps)
-        case conditions.Operand(expression):
-            if not isinstance(expression, Template):
-                return dump(expression)
-            parts = (it.replace("'", "''") if isinstance(it, str) else f"{{{dump(it)}}}" for it in expression.parts)
-            return f"'{''.join(parts)}'"
-        case conditions.Comparison(operator, left, right):
-            compound = (conditions.Comparison, conditions.And, conditions.Or)
-            return f"{_grouped(left, base, compound)} {operator} {_grouped(right, base, compound)}"
-        case conditions.Not(inner):
-            return f"!({_written(inner, base)})"
-        case conditions.And(parts):
-            return " && ".join(_grouped(part, base, (conditions.Or,)) for part in parts)
-        case _:
-            return " || ".join(_written(part, base) for part in condition.conditions)
-
-
-def _located(base: Expression | None, steps: tuple[str | int, ...]) -> str:
-    """Write a place in the context: by JSON Pointer, or by `.` and `[]` where a pointer cannot say it."""
-    inner, steps = (base.base, (*base.steps, *steps)) if isinstance(base, Navigation) else (base, steps)
-    whole, _, fragment = ("" if inner is None else dump(inner)).partition("#")
-    steps = (*pointer.parse(fragment), *steps)
-    if "length" in steps or any(isinstance(step, int) and step < 0 for step in steps):
-        return whole + dump_steps(steps)
-    return f"{whole}#{pointer.dump(steps)}" if steps else whole
-
-
-def _grouped(condition: Condition, base: Expression | None, loose: tuple[type[Condition], ...]) -> str:
-    """Write a part, in parentheses where it is of a kind that binds less tightly than what is around it."""
-    written = _written(condition, base)
-    return f"({written})" if isinstance(condition, loose) else written
-
-
-_OPERATOR = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[\[\]<>!]|==|&&|\|\|""", re.DOTALL)
-
-
-@lru_cache(512)
-def _matcher(pattern: str) -> Callable[[str], bool]:
-    import jsonschema_rs  # noqa: PLC0415 - imported when a document has a regular expression
-
-    try:
-        # "pattern" of JSON Schema is ECMA-262 and searches, which is what a criterion asks for.
-        validator = jsonschema_rs.Draft202012Validator(
-            {"pattern": pattern}, pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACK_LIMIT)
-        )
-    except jsonschema_rs.ValidationError as error:
-        message = f"{pattern!r} is no regular expression"
-        raise ExpressionInvalid(message, 0, len(pattern), hint="the flavour is ECMA-262, as in JavaScript") from error
-
-    def matches(text: str) -> bool:
-        if validator.is_valid(text):
-            return True
-        exceeded = jsonschema_rs.ValidationErrorKind.BacktrackLimitExceeded
-        if any(isinstance(error.kind, exceeded) for error in validator.iter_errors(text)):
-            raise ExpressionInvalid(f"{pattern!r} takes too long on this text", 0, len(pattern))
-        return False
-
-    return matches

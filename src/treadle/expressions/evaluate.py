@@ -3,11 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeGuard
 
-import msgspec
-
 from treadle import pointer
 from treadle.errors import ExpressionInvalid
-from treadle.expressions.selectors import query
+from treadle.expressions import jsonpath
 from treadle.expressions.syntax import (
     ComponentReference,
     ContextValue,
@@ -26,7 +24,9 @@ from treadle.expressions.syntax import (
     WholeMap,
     WorkflowReference,
     dump,
+    dump_steps,
 )
+from treadle.expressions.words import absent, to_text
 
 
 class Missing:
@@ -115,34 +115,29 @@ def evaluate(node: Expression | Template | str, context: Context) -> Any:
     return _EVALUATE[type(node)](node, context)
 
 
-def to_text(value: Any) -> str:
-    """Write a value into text: strings as they are, everything else by its JSON text (section "Runtime Expressions").
-
-    Raises:
-        ExpressionInvalid: the value nests too deeply to be written.
-    """
-    if isinstance(value, str):
-        return value
-    try:
-        return msgspec.json.encode(value).decode()
-    except RecursionError as error:
-        raise ExpressionInvalid("the value nests too deeply to be written as text") from error
+def compiled(node: Expression | Template) -> Callable[[Context], Any]:
+    """Give a function that evaluates an expression; what conditions ask for most goes the shortest way."""
+    if isinstance(node, StatusCode):
+        return lambda context: _or_missing(context.status, node) if context.status is None else context.status
+    if isinstance(node, MessagePart) and node.message == "response" and node.part in ("body", "payload"):
+        return _compiled_body(node)
+    read = _EVALUATE[type(node)]
+    return lambda context: read(node, context)
 
 
-def kind(value: Any) -> str:
-    """Say what a value is, for messages."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case dict():
-            return "an empty object" if not value else "an object"
-        case list():
-            return "an empty array" if not value else f"an array of {len(value)}"
-        case str():
-            return "an empty string" if not value else "a string"
-    return "a number"
+def _compiled_body(node: MessagePart) -> Callable[[Context], Any]:
+    tokens = node.pointer
+
+    def read(context: Context) -> Any:
+        message = context.response
+        value = None if message is None else message.body()
+        for token in tokens:
+            if not isinstance(value, dict) or token not in value:
+                return _message_part(node, context)  # a pointer into an array, or something to say
+            value = value[token]
+        return _message_part(node, context) if value is None or isinstance(value, Missing) else value
+
+    return read
 
 
 def _point(node: Expression, value: Any, tokens: tuple[str, ...]) -> Any:
@@ -152,8 +147,7 @@ def _point(node: Expression, value: Any, tokens: tuple[str, ...]) -> Any:
     if not reached.rest:
         return reached.value
     way = pointer.dump(tokens[: len(tokens) - len(reached.rest)])
-    place = f"`{way}`" if way else "the value"
-    return Missing(f"`{dump(node)}`: {place} is {kind(reached.value)} and has no `{reached.rest[0]}`")
+    return Missing(f"`{dump(node)}`: {absent(way, reached.value, reached.rest[0])}")
 
 
 def _named(node: Expression, values: Mapping[str, Any] | None, name: str, tokens: tuple[str, ...], what: str) -> Any:
@@ -235,7 +229,7 @@ def _navigation(node: Navigation, context: Context) -> Any:
     whole = value = evaluate(node.base, context)
     if isinstance(value, Missing):
         return value
-    for step in node.steps:
+    for number, step in enumerate(node.steps):
         # As in a JSON Pointer, `.0` is an index of an array, and `[0]` a member of an object.
         index = step if isinstance(step, int) else pointer.array_index(step)
         if isinstance(value, dict) and str(step) in value:
@@ -247,7 +241,7 @@ def _navigation(node: Navigation, context: Context) -> Any:
         elif value is whole and isinstance(value, str) and _is_body(node.base):
             return unreadable_body(node.base, context, at=node)
         else:
-            return Missing(f"`{dump(node)}`: there is {kind(value)} and no `{step}` in it")
+            return Missing(f"`{dump(node)}`: {absent(dump_steps(node.steps[:number]), value, step)}")
     return _queried(node, value, context) if node.query else value
 
 
@@ -256,11 +250,12 @@ def _queried(node: Navigation, value: Any, context: Context) -> Any:
     if isinstance(value, str) and _is_body(node.base):
         return unreadable_body(node.base, context, at=node)
     try:
-        nodes = query(node.query)(value)
+        query = jsonpath.compiled(node.query)
+        nodes = [value for value, _ in query.nodes(value)]
     except ExpressionInvalid as error:
         return Missing(error.message, unreadable=True)
     if not nodes:
-        return Missing(f"`{dump(node)}` selects nothing")
+        return Missing(f"`{dump(node)}`: {query.why_nothing(value)}")
     return nodes[0] if len(nodes) == 1 else nodes
 
 

@@ -9,19 +9,18 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from treadle import pointer
+from treadle.document.model import EXPRESSION_VERSIONS
 from treadle.errors import ExpressionInvalid
+from treadle.expressions import selectors
 from treadle.expressions.dialect import Finding, Names, read_value
 from treadle.expressions.evaluate import Context, Missing, evaluate
-from treadle.expressions.selectors import query
-from treadle.expressions.syntax import Expression, Template, dump, parse
+from treadle.expressions.fillers import check_filled
+from treadle.expressions.syntax import Expression, Template, dump, parse_template
+from treadle.expressions.words import to_text
 from treadle.pointer import Path
 
 MAX_DEPTH = 100
 """How deep a payload may nest."""
-
-
-_SELECTORS = (("jsonpath", None), ("jsonpath", "rfc9535"), ("jsonpointer", None), ("jsonpointer", "rfc6901"))
 
 
 class Constant(Struct, frozen=True, tag=True):
@@ -43,11 +42,12 @@ class Items(Struct, frozen=True, tag=True):
 
 
 class Selection(Struct, frozen=True, tag=True):
-    """A Selector Object of type jsonpath or jsonpointer."""
+    """A Selector Object; its selector may hold expressions. `version` is one of its kind."""
 
     context: Expression
-    selector: str
+    selector: Template | Expression | str
     kind: str
+    version: str
 
 
 Payload: TypeAlias = Constant | Members | Items | Selection | Template | Expression
@@ -69,7 +69,7 @@ def prepare(value: Any, names: Names, found: list[Located], at: Path = ()) -> Pa
         return _prepare_text(value, names, found, at)
     if isinstance(value, dict):
         if value.keys() == {"context", "selector", "type"} and isinstance(value["context"], str):
-            return _prepare_selector(value, found, at)
+            return _prepare_selector(value, names, found, at)
         members = {str(name): prepare(entry, names, found, (*at, name)) for name, entry in value.items()}
         if all(isinstance(entry, Constant) for entry in members.values()):
             return Constant(value)
@@ -94,26 +94,42 @@ def _prepare_text(text: str, names: Names, found: list[Located], at: Path) -> Pa
     return Constant(node) if isinstance(node, str) else node
 
 
-def _prepare_selector(value: dict[str, Any], found: list[Located], at: Path) -> Payload:
-    written = value["type"]
-    kind = written.get("type") if isinstance(written, dict) else written
-    version = written.get("version") if isinstance(written, dict) else None
-    selector = str(value["selector"])
-    try:
-        if (kind, version) not in _SELECTORS:
-            raise ExpressionInvalid(
-                f"selectors of type {kind} {version or ''} are not supported by this version of Treadle",
-                hint="there are jsonpath (rfc9535) and jsonpointer",
-            )
-        if kind == "jsonpath":
-            query(selector)
-        else:
-            pointer.parse(selector)
-        return Selection(parse(value["context"]), selector, str(kind))
-    except (ExpressionInvalid, ValueError) as error:
-        refused = error if isinstance(error, ExpressionInvalid) else ExpressionInvalid(str(error))
-        found.append(Located(at, refused))
+def _prepare_selector(value: dict[str, Any], names: Names, found: list[Located], at: Path) -> Payload:
+    context = _prepare_text(value["context"], names, found, (*at, "context"))
+    if isinstance(context, Constant | Template):
+        if not any(entry.at == (*at, "context") and isinstance(entry.finding, ExpressionInvalid) for entry in found):
+            message = f"the context `{value['context']}` is no runtime expression"
+            found.append(Located((*at, "context"), ExpressionInvalid(message)))
         return Constant(None)
+    try:
+        kind, version = _kind(value["type"])
+    except ExpressionInvalid as error:
+        found.append(Located((*at, "type"), error))
+        return Constant(None)
+    text = str(value["selector"])
+    try:
+        selector = parse_template(text)
+        check_filled(selector, text, lambda filled: selectors.check(kind, version, filled))
+    except ExpressionInvalid as error:
+        found.append(Located((*at, "selector"), error))
+        return Constant(None)
+    return Selection(context, selector, kind, version)  # type: ignore[arg-type]  # a text has no Selection in it
+
+
+def _kind(written: Any) -> tuple[str, str]:
+    """Read the type of a Selector Object that stands in a value, where the document's own checks do not look."""
+    kind = written.get("type") if isinstance(written, dict) else written
+    versions = EXPRESSION_VERSIONS.get(kind, ()) if isinstance(kind, str) else ()
+    if not versions:
+        choices = ", ".join(f"'{name}'" for name in EXPRESSION_VERSIONS)
+        raise ExpressionInvalid(f"a selector's type is one of {choices}")
+    version = written.get("version", versions[0]) if isinstance(written, dict) else versions[0]
+    if version not in versions:
+        choices = ", ".join(f"'{name}'" for name in versions)
+        raise ExpressionInvalid(
+            f"{version!r} is no version of {kind}; there {'are' if versions[1:] else 'is'} {choices}"
+        )
+    return str(kind), version
 
 
 def resolve(payload: Payload, context: Context, missing: list[Missing]) -> Any:
@@ -156,20 +172,22 @@ _RESOLVE: dict[type, Any] = {
 
 
 def _select(selection: Selection, context: Context) -> Any:
+    """Give the value that is selected, or several as an array (RFC 9535 calls them a nodelist)."""
     value = evaluate(selection.context, context)
     if isinstance(value, Missing):
         return value
-    where = f"`{selection.selector}` in `{dump(selection.context)}`"
-    if selection.kind == "jsonpointer":
-        reached = pointer.follow(value, pointer.parse(selection.selector))
-        return Missing(f"{where}: there is no `{reached.rest[0]}`") if reached.rest else reached.value
+    selector = evaluate(selection.selector, context)
+    if isinstance(selector, Missing):
+        return selector
+    text = to_text(selector)
+    where = f"`{text}` in `{dump(selection.context)}`"
     try:
-        nodes = query(selection.selector)(value)
+        selected = selectors.read(selection.kind, selection.version, text, value)
     except ExpressionInvalid as error:
-        return Missing(error.message)
-    if not nodes:
-        return Missing(f"{where} selects nothing")
-    return nodes[0] if len(nodes) == 1 else nodes
+        return Missing(context.mask(f"{where}: {error.message}"), unreadable=True)
+    if isinstance(selected, str):
+        return Missing(context.mask(f"{where}: {selected}"))
+    return selected[0] if len(selected) == 1 else selected
 
 
 def expressions(payload: Payload) -> Iterator[Expression]:
@@ -183,8 +201,9 @@ def expressions(payload: Payload) -> Iterator[Expression]:
         case Items(items):
             for entry in items:
                 yield from expressions(entry)
-        case Selection(context):
+        case Selection(context, selector):
             yield context
+            yield from () if isinstance(selector, str) else expressions(selector)
         case Template(parts):
             for part in parts:
                 if not isinstance(part, str):

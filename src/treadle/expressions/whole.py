@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from treadle import pointer
 from treadle.document.dialects import DIALECTS
 from treadle.errors import ExpressionInvalid
+from treadle.expressions import jsonpath
 from treadle.expressions.names import Finding, Named, Names, beginnings, declared_names
-from treadle.expressions.selectors import query
 from treadle.expressions.syntax import (
     IDENTIFIER_STRICT,
     Expression,
@@ -178,7 +178,7 @@ def _queried(
     whole = Navigation(base, steps or (), 0, len(text), "" if steps is not None else f"${way}")
     if steps is None:
         try:
-            query(whole.query)
+            jsonpath.compiled(whole.query)
         except ExpressionInvalid:
             hint = _INDEX_HINT if re.search(r"\[[A-Za-z_]", rest) else refused.hint
             raise ExpressionInvalid(refused.message, refused.start, refused.end, hint=hint) from None

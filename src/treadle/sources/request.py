@@ -129,6 +129,11 @@ def _form_fields(fields: dict[str, Any]) -> str:
     return "&".join(f"{_form(name)}={_form(_text(value))}" for name, value in pairs)
 
 
+def is_xml(content_type: str) -> bool:
+    """Say whether a content type is an XML one: `application/xml`, `text/xml` or a `+xml` suffix (RFC 7303)."""
+    return media_type(content_type).endswith(("/xml", "+xml"))
+
+
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 

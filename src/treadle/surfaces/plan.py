@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from treadle.diagnostics import printable
-from treadle.expressions.condition import shortened
+from treadle.expressions.words import shortened
 
 
 def plan_lines(plan: dict[str, Any]) -> list[str]:
