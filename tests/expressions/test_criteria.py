@@ -216,6 +216,16 @@ def test_xpath_of_any_length_is_read_or_refused(condition, subtests):
             assert why in ("", "the expression is too long", "the expression nests too deeply")
 
 
+@pytest.mark.parametrize(
+    ("kind", "condition"), [("xpath", "//b"), ("jsonpath", "$.b"), ("regex", "b"), ("simple", "$inputs.a == 1")]
+)
+def test_reasons_are_given_where_they_are_asked_for(kind, condition):
+    given = {"a": {"a": 1}} if kind == "jsonpath" else {"a": "<a/>"}
+    test, _ = compiled(kind, {"condition": condition, **({} if kind == "simple" else {"context": "$inputs.a"})})
+    assert check(test, world({"inputs": given})).why
+    assert check(test, world({"inputs": given}), explained=False).why == ""
+
+
 def test_secrets_are_masked_in_reasons():
     case = {"context": "$inputs.s", "inputs": {"s": "<r>hunter2</r>"}, "version": "xpath-31"}
     for condition in ("xs:integer(/r)", "/r/{$inputs.key}"):

@@ -76,6 +76,7 @@ def test_iregexp(pattern, text, fits):
         "\ud800",
         "[\ud800]",
         "[a-\\p{L}]",
+        "[a-c-e]",
     ],
 )
 def test_what_is_no_iregexp(pattern):

@@ -16,7 +16,7 @@ from elementpath import XPath2Parser
 from elementpath.xpath30 import XPath30Parser
 from elementpath.xpath31 import XPath31Parser
 from elementpath.xpath_tokens import XPathFunction
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -24,6 +24,7 @@ from loader import CASES, table
 from treadle.document.model import EXPRESSION_VERSIONS
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import selectors, xml, xpath1, xpath2
+from treadle.expressions.xpath import ExtraMissing
 
 VERSIONS = EXPRESSION_VERSIONS["xpath"]
 TEXT = (CASES / "expressions/xpath10.xml").read_text("utf-8")
@@ -129,6 +130,42 @@ def test_any_expression_beside_libxml2(text):
         agree(text, xml.document(TEXT))
 
 
+values = st.sampled_from([
+    "1", "-1.5", "1e3", "'a'", "''", "'2026-01-01'", "//b", "/r", "//@x", "()", "true()", "(1, 2)", "99999999999999999999", "[1, 2]",
+    "map{'a': 1}", "concat#2", "function($a) { $a }", "?", "xs:double('NaN')", "xs:date('2026-01-01')", "$x",
+])  # fmt: skip
+names = st.sampled_from(
+    [*sorted(xpath2._OPEN), "map:merge", "map:get", "array:get", "array:join", "math:pow", "xs:integer", "xs:QName"]
+)
+
+
+def calls(inner):
+    return st.one_of(
+        st.builds(lambda name, given: f"{name}({', '.join(given)})", names, st.lists(inner, max_size=3)),
+        st.builds(
+            lambda left, operator, right: f"{left} {operator} {right}",
+            inner,
+            operators | st.sampled_from(["to", "!", "eq"]),
+            inner,
+        ),
+        st.builds(lambda left, right: f"{left}[{right}]", inner, inner),
+    )
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.recursive(values, calls, max_leaves=5), st.sampled_from(VERSIONS))
+@example("map:merge(1)", "xpath-31")
+@example("format-integer(1, 'a', 'a1')", "xpath-31")
+def test_any_expression_is_evaluated_or_refused_and_nothing_else(text, version):
+    for work in (
+        selectors.check,
+        lambda *given: selectors.read(*given, TEXT),
+        lambda *given: selectors.write(*given, TEXT, "x"),
+    ):
+        with contextlib.suppress(ExpressionInvalid, LookupError):
+            work("xpath", version, text)
+
+
 def test_every_function_of_the_library_is_open_or_closed():
     """A new version of elementpath may bring functions; each must be looked at."""
     closed = {
@@ -162,8 +199,8 @@ def traps(tmp_path):
         def watch():
             while not done.is_set():
                 try:
-                    server.accept()[0].close()
-                    came.append("a connection")
+                    with server.accept()[0]:
+                        came.append("a connection")
                 except TimeoutError:
                     pass
                 try:
@@ -302,10 +339,19 @@ def test_a_query_needs_no_libraries_for_xml():
 
 def test_what_needs_xpath_is_refused_once_where_it_is_not_installed():
     missing = "sys.modules['lxml'] = sys.modules['elementpath'] = None"
-    criteria = ", ".join("{context: $response.body, condition: //a, type: xpath}" for _ in range(3))
+    texts = ("//a", "//b", "'/a[{$inputs.a}]'")
+    criteria = ", ".join(f"{{context: $response.body, condition: {text}, type: xpath}}" for text in texts)
     outputs = "{a: {context: $response.body, selector: //a, type: {type: xpath, version: xpath-10}}}"
     message = "this document needs XPath, and the libraries for it are not installed"
     assert run(criteria, outputs, missing) == [
         str([("missing-extra", message, 'pip install "treadle[xpath]"')]),
         "['elementpath', 'lxml']",
     ]
+
+
+@pytest.mark.parametrize("library", ["lxml", "elementpath"])
+def test_a_library_that_is_not_installed(library, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ExtraMissing) as refused:
+        selectors.check("xpath", "", "//a")
+    assert refused.value.hint == 'pip install "treadle[xpath]"'

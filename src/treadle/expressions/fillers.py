@@ -25,8 +25,10 @@ def check_filled(parsed: Expression | Template | str, text: str, check: Callable
         try:
             check("".join(part if isinstance(part, str) else filler for part in parts))
         except ExpressionInvalid as error:
+            if type(error) is not ExpressionInvalid:
+                raise  # nothing that is filled in would help
             refusals.append(error)
         else:
             return
     first = refusals[0]
-    raise type(first)(f"{text!r} is invalid, whatever is filled in", 0, len(text), hint=first.hint) from first
+    raise ExpressionInvalid(f"{text!r} is invalid, whatever is filled in", 0, len(text), hint=first.hint) from first

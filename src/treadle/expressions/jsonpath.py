@@ -85,21 +85,21 @@ class Query(NamedTuple):
 
     def why_nothing(self, value: Any) -> str:
         """Say which part of a query that selects nothing was not there, and what was there instead."""
-        for number, start in enumerate(self.starts):
-            nodes = self._replace(segments=self.segments[: number + 1]).nodes(value)
-            if nodes:
-                continue
-            before = self._replace(segments=self.segments[:number]).nodes(value)
-            place = self.text[:start].rstrip(". ")
-            rest = self.text[start : (*self.starts, len(self.text))[number + 1]].strip(". ")
-            if len(before) > 1:
-                return f"`{place}` selects {len(before)} values, and `{rest}` fits nothing in them"
-            found = before[0][0]
-            plain = _PLAIN.fullmatch(rest)
-            if plain or not found or not isinstance(found, dict | list):
-                return absent(place, found, (plain[1] or plain[2] or plain[3]) if plain else rest)
-            return f"`{place}` is {kind(found)}, and `{rest}` fits nothing in it"
-        return "it selects nothing"
+        empty = (number for number in range(len(self.starts)) if not self._first(number + 1).nodes(value))
+        number = next(empty)
+        before = self._first(number).nodes(value)
+        start, end = (*self.starts, len(self.text))[number : number + 2]
+        place, rest = self.text[:start].rstrip(". "), self.text[start:end].strip(". ")
+        if len(before) > 1:
+            return f"`{place}` selects {len(before)} values, and `{rest}` fits nothing in them"
+        found = before[0][0]
+        plain = _PLAIN.fullmatch(rest)
+        if plain or not found or not isinstance(found, dict | list):
+            return absent(place, found, (plain[1] or plain[2] or plain[3]) if plain else rest)
+        return f"`{place}` is {kind(found)}, and `{rest}` fits nothing in it"
+
+    def _first(self, number: int) -> "Query":
+        return self._replace(segments=self.segments[:number])
 
 
 @lru_cache(512)

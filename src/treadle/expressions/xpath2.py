@@ -57,6 +57,11 @@ _PATTERNS = frozenset({"matches", "replace", "tokenize"})
 _MOST_DEPTH = 50
 _MOST_DIGITS = 4096
 """How many bits an integer may have; to multiply larger ones takes its time."""
+_UNCHECKED = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, StopIteration, TypeError, ValueError,
+    re.error,
+)  # fmt: skip
+"""What elementpath's functions raise where they do not check their arguments: found by trying any of any."""
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """The current moment, which no function may ask for."""
 _UNKNOWN = "urn:treadle:unknown:"
@@ -156,8 +161,7 @@ def _guarded(work: Any, text: str) -> Any:
         raise kind(_said(error), min(start, len(text)), min(max(end, start), len(text))) from error
     except RecursionError as error:
         raise ExpressionInvalid("the expression nests too deeply", 0, len(text)) from error
-    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
-        # What its functions do not check themselves: factorials of dates, and worse.
+    except _UNCHECKED as error:
         raise ExpressionInvalid(f"it cannot be evaluated ({type(error).__name__})", 0, len(text)) from error
 
 
@@ -237,7 +241,7 @@ def _paying(token: type[XPathToken], name: str) -> type[XPathToken]:
         methods["evaluate"] = _evaluate(token, name)
     if token.select is not XPathToken.select:
         methods["select"] = _select(token, name)
-    if hasattr(token, "__call__"):  # noqa: B004 - a class is always callable; its instances are asked about
+    if any("__call__" in base.__dict__ for base in token.__mro__):
         methods["__call__"] = _call(token)
     if name in _ARGUMENTS and issubclass(token, XPathFunction):
         methods["nargs"] = _ARGUMENTS[name]
