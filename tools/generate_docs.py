@@ -1,10 +1,9 @@
 """Write the generated parts of docs/, or with --check say which of them are stale.
 
 What is generated: the command line's help pages, effects and records of a run, the table of what follows a step, the
-dialects. Each is read from the code that works by it.
+dialects, the conformance matrix. Each is read from what it is about.
 """
 
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +15,15 @@ import msgspec
 
 from treadle.document.dialects import DIALECTS
 from treadle.engine import effects, journal
-from treadle.engine.transitions import TRANSITIONS
 from treadle.surfaces.cli import main as command_line
 
-DOCS = Path(__file__).parent.parent / "docs"
-EXAMPLES = Path(__file__).parent.parent / "tests" / "cases" / "dialects.yaml"
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+from conformance import matrix  # noqa: E402 - the suite is no part of the package, it stands beside it
+from tables import TABLES  # noqa: E402 - stands beside this script
+
+DOCS = ROOT / "docs"
+EXAMPLES = ROOT / "tests" / "cases" / "dialects.yaml"
 NOTE = "<!-- Written by `make docs`; do not edit here. -->\n"
 
 
@@ -53,8 +56,8 @@ def records_page() -> str:
         "Effects": (effects.SendHttp, effects.Sleep),
         "Results": (effects.HttpResponse, effects.HttpFailed, effects.Slept),
         "Records": (
-            journal.RunBegan, journal.StepBegan, journal.Delivered, journal.StepEnded, journal.Waiting, journal.Warned, journal.Repeated,
-            journal.Stopped, journal.RunEnded,
+            journal.RunBegan, journal.StepBegan, journal.Delivered, journal.StepEnded, journal.Transferred, journal.Waiting,
+            journal.Warned, journal.Repeated, journal.Stopped, journal.RunEnded,
         ),
     }  # fmt: skip
     parts = [
@@ -120,22 +123,28 @@ def _fragment(place: str, fragment: Any) -> str:
     return text
 
 
-def transitions_block() -> str:
-    """Give the table of what follows a step."""
-    rows = "\n".join(f"| {status} | {matched} | {then} |" for (status, matched), then in TRANSITIONS.items())
-    return f"| the step | the action | then |\n|---|---|---|\n{rows}"
+def filled(path: Path) -> str:
+    """Give a page with every table that it has marks for: `<!-- NAME -->` and `<!-- /NAME -->`."""
+    text = path.read_text("utf-8")
+    for name, draw in TABLES.items():
+        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if start in text:
+            before, _, rest = text.partition(start)
+            drawn = draw()
+            line = "\n" if "\n" in drawn else ""
+            text = before + start + line + drawn + line + end + rest.partition(end)[2]
+    return text
 
 
 def pages() -> dict[Path, str]:
     """Give every generated text by the file it stands in."""
-    driving = DOCS / "driving-the-engine.md"
-    block = f"<!-- transitions -->\n{transitions_block()}\n<!-- /transitions -->"
-    pattern = re.compile("<!-- transitions -->.*<!-- /transitions -->", re.DOTALL)
+    drawn = [DOCS / "driving-the-engine.md", *sorted((DOCS / "concepts").glob("*.md"))]
     return {
         DOCS / "reference" / "cli.md": cli_page(),
         DOCS / "reference" / "records.md": records_page(),
         DOCS / "reference" / "dialects.md": dialects_page(),
-        driving: pattern.sub(lambda _: block, driving.read_text("utf-8")),
+        DOCS / "conformance.md": matrix.page(),
+        **{path: filled(path) for path in drawn},
     }
 
 

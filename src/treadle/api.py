@@ -14,13 +14,13 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from treadle.diagnostics import Diagnostic, Severity
-from treadle.drivers.documents import Library, LoadedDocument, Text
+from treadle.drivers.documents import Library, Linkage, LoadedDocument, Text
 from treadle.drivers.http import Http
 from treadle.drivers.run import Clock, SystemClock, drive, interrupted
 from treadle.drivers.settings import Options, check_servers
 from treadle.drivers.transport import Transport
 from treadle.engine.effects import HttpFailed, SendHttp
-from treadle.engine.inputs import validated
+from treadle.engine.entry import entry_inputs
 from treadle.engine.interpreter import Run
 from treadle.engine.journal import Failure, Record
 from treadle.engine.program import Program
@@ -66,7 +66,7 @@ class Outcome:
     @property
     def steps(self) -> list[dict[str, Any]]:
         """What happened at each step, as in the report; the middle of a long loop is folded into a count."""
-        entries: list[dict[str, Any]] = self._secrets.value(step_entries(self._history, self.workflow_id))
+        entries: list[dict[str, Any]] = self._secrets.value(step_entries(self._history))
         return entries
 
     def report(self) -> dict[str, Any]:
@@ -124,12 +124,13 @@ class Prepared:
         self, program: Program, inputs: Mapping[str, Any], diagnostics: list[Diagnostic], secret_names: frozenset[str]
     ) -> None:
         self.program = program
-        self.inputs, unused = validated(program.inputs, dict(inputs), program.workflow_id)
+        self.inputs, unused = entry_inputs(program, inputs)
         self.diagnostics = [
             *diagnostics,
             *(Diagnostic("unknown-input", Severity.WARNING, message) for message in unused),
         ]
-        names = secret_names.union(program.secrets) if secret_names else program.secrets
+        secrets = program.entry.secrets
+        names = secret_names.union(secrets) if secret_names else secrets
         self.secrets = Secrets([self.inputs[name] for name in names if name in self.inputs])
 
 
@@ -192,13 +193,30 @@ class Runner:
         known = self._programs.setdefault(document, {})
         if workflow_id in known:
             return known[workflow_id]
-        options = self.options
-        program, diagnostics = await self._library.compile(
-            document, workflow_id, strict=options.strict, servers=options.servers, sources=options.source
-        )
+        program, diagnostics = await self._library.compile(await self.link(document), workflow_id)
         if program is not None:
             known[workflow_id] = (program, diagnostics)
         return program, diagnostics
+
+    async def link(self, document: LoadedDocument, *, offline: bool = False) -> Linkage:
+        """Bring the sources of a document.
+
+        Raises:
+            RunRefused: an option names a source that is not there.
+        """
+        options = self.options
+        return await self._library.link(
+            document, strict=options.strict, servers=options.servers, sources=options.source, offline=offline
+        )
+
+    async def check_all(self, document: LoadedDocument, *, offline: bool = False) -> list[Diagnostic]:
+        """Compile every workflow of a document and give every diagnostic, each once; raises like `link`."""
+        linkage = await self.link(document, offline=offline)
+        found: dict[Diagnostic, None] = {}
+        for workflow_id in document.workflow_ids:
+            _, diagnostics = await self._library.compile(linkage, workflow_id)
+            found |= dict.fromkeys(diagnostics)
+        return list(found)
 
     async def prepare(
         self,
@@ -301,22 +319,27 @@ def load(source: str | Path) -> LoadedDocument:
     return _blocking(_with_runner(lambda runner: runner.load(source), Options()))
 
 
-def check(source: str | Path | LoadedDocument, /, **options: Any) -> list[Diagnostic]:
-    """Load a document, compile all its workflows, and give every diagnostic, most of them with a place and a hint.
+def check(
+    source: str | Path | LoadedDocument, /, *more: str | Path | LoadedDocument, offline: bool = False, **options: Any
+) -> list[Diagnostic]:
+    """Load documents, compile all their workflows, and give every diagnostic, most of them with a place and a hint.
 
-    Takes the options of `Options` as keywords (`strict`, `server`, `source`). Sends nothing to the described APIs.
+    Documents that are checked together find each other by their `$self`. Nothing is sent to the described APIs; with
+    `offline` nothing is fetched either, and what needs a source that is out of reach is not checked. Takes the options
+    of `Options` as keywords (`strict`, `server`, `source`).
     """
 
     async def checked(runner: Runner) -> list[Diagnostic]:
-        try:
-            document = await runner.loaded(source)
-        except DocumentInvalid as error:
-            return error.diagnostics
-        found: list[Diagnostic] = []
-        for workflow_id in document.workflow_ids:
-            _, diagnostics = await runner.check(document, workflow_id)
-            found += [diagnostic for diagnostic in diagnostics if diagnostic not in found]
-        return found
+        documents = []
+        found: dict[Diagnostic, None] = {}
+        for one in (source, *more):
+            try:
+                documents.append(await runner.loaded(one))
+            except DocumentInvalid as error:
+                found |= dict.fromkeys(error.diagnostics)
+        for document in documents:
+            found |= dict.fromkeys(await runner.check_all(document, offline=offline))
+        return list(found)
 
     return _blocking(_with_runner(checked, _options(options)))
 

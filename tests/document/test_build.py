@@ -10,6 +10,7 @@ from loader import cases
 from treadle.diagnostics import code_frame
 from treadle.document import model
 from treadle.document.build import build
+from treadle.document.dialects import strictly
 from treadle.document.reader import read
 
 BASE = """\
@@ -36,7 +37,8 @@ def document(case) -> str:
 
 
 def build_text(text: str, *, strict: bool = False):
-    return build(read(text, "f.yaml"), strict=strict)
+    built, diagnostics = build(read(text, "f.yaml"))
+    return built, [strictly(found) for found in diagnostics] if strict else diagnostics
 
 
 def shown(diagnostic) -> str:

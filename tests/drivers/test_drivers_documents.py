@@ -198,7 +198,7 @@ def test_documents_and_descriptions_at_a_server():
     }
     program, diagnostics = asyncio.run(_check_at(answers, "/docs/w.yaml"))
     assert diagnostics == []
-    assert program.steps[0].call.server.endswith("/v1")
+    assert program.entry.steps[0].call.server.endswith("/v1")
 
 
 def test_a_document_that_has_moved_is_found():

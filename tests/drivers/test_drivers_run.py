@@ -11,8 +11,9 @@ from served import NOON, StillClock
 from treadle.drivers.run import drive, interrupted
 from treadle.engine import journal
 from treadle.engine.effects import HttpResponse, Result, SendHttp
-from treadle.engine.interpreter import Limits, Run
-from treadle.engine.program import Action, Call, Poll, Program, Step
+from treadle.engine.interpreter import Run
+from treadle.engine.program import Action, Call, Poll, Program, Step, Workflow
+from treadle.engine.state import Limits
 from treadle.sources.operation import Operation
 
 AGAIN = (Action("again", "goto", 0),)
@@ -28,7 +29,7 @@ def program(*methods: str, again: bool = False) -> Program:
         )
         for number, method in enumerate(methods)
     )
-    return Program("w", steps)
+    return Program((Workflow("w", steps),))
 
 
 class Server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, NamedTuple
+from urllib.parse import urljoin
 
 import fast_yaml
 import msgspec
@@ -10,11 +11,13 @@ import msgspec
 from loader import table
 from treadle.document.build import build
 from treadle.document.reader import read
-from treadle.engine.compile import Compilation, Source, compile_workflow
+from treadle.engine.compile import Compilation, compile_workflow
 from treadle.engine.effects import Effect, HttpFailed, HttpResponse, Result, SendHttp, Slept
-from treadle.engine.interpreter import Limits, Outcome, Run
+from treadle.engine.interpreter import Outcome, Run
 from treadle.engine.journal import Record
+from treadle.engine.linked import LinkedDocument, Source
 from treadle.engine.program import Program
+from treadle.engine.state import Limits
 from treadle.sources.openapi import Description
 from treadle.sources.references import Registry
 
@@ -24,35 +27,52 @@ NOON = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
 def source(value: Any = None, name: str = "api", uri: str = "file:///cases/api.yaml") -> Source:
     value = table("engine/api.openapi.yaml") if value is None else value
-    return Source(Description(name, uri, value, Registry({uri: value})))
+    return Source("openapi", Description(name, uri, value, Registry({uri: value})))
 
 
 def document(case: dict[str, Any]) -> dict[str, Any]:
-    """Wrap the workflow of a case into a document."""
+    """Wrap the workflow of a case, and others beside it, into a document."""
+    others = [{"name": name, "url": f"{name}.arazzo.yaml", "type": "arazzo"} for name in case.get("documents", {})]
+    own = [{"workflowId": "w", "steps": case["steps"], **case.get("workflow", {})}] if "steps" in case else []
     return {
         "arazzo": case.get("arazzo", "1.1.0"),
         **({"$self": case["self"]} if "self" in case else {}),
         "info": {"title": "a case", "version": "1"},
-        "sourceDescriptions": [{"name": "api", "url": "api.yaml", "type": "openapi"}],
-        "workflows": [{"workflowId": "w", "steps": case["steps"], **case.get("workflow", {})}],
+        "sourceDescriptions": [{"name": "api", "url": "api.yaml", "type": "openapi"}, *others],
+        "workflows": [*own, *case.get("workflows", [])],
         "components": case.get("components", {}),
     }
 
 
-def compiled(text: str, *, strict: bool = False, **sources: Source) -> Compilation:
-    """Compile the first workflow of a document."""
-    reading = read(text, "case.yaml")
+def linked(text: str, uri: str = "file:///cases/case.yaml", **sources: Source) -> LinkedDocument:
+    """Read a document and link it to its sources."""
+    reading = read(text, uri.rpartition("/")[2])
     built, diagnostics = build(reading)
     assert built is not None, diagnostics
-    found = compile_workflow(
-        built, reading, sources or {"api": source()}, built.workflows[0].workflow_id, strict=strict
-    )
-    return Compilation(found.program, [*diagnostics, *found.diagnostics])
+    found = LinkedDocument(built, reading, urljoin(uri, built.self_uri or ""), diagnostics)
+    for described in built.source_descriptions:
+        found.sources[described.name] = sources.get(described.name) or Source(described.type or "openapi")
+    return found
+
+
+def compiled(text: str, *, strict: bool = False, **sources: Source) -> Compilation:
+    """Compile the first workflow of a document."""
+    document = linked(text, **(sources or {"api": source()}))
+    return compile_workflow(document, document.document.workflows[0].workflow_id, strict=strict)
 
 
 def compile_case(case: dict[str, Any]) -> Compilation:
-    openapi = case.get("openapi")
-    return compiled(msgspec.json.encode(document(case)).decode(), api=source(openapi))
+    """Compile the first workflow of a case; other documents of it lead back to it as `main`."""
+    api = source(case.get("openapi"))
+    known: dict[str, LinkedDocument] = {}
+    for name, other in case.get("documents", {}).items():
+        text = msgspec.json.encode({**document({"documents": {"main": None}}), **other}).decode()
+        known[name] = linked(text, f"file:///cases/{name}.arazzo.yaml", api=api)
+    sources = {name: Source("arazzo", document=other) for name, other in known.items()}
+    main = linked(msgspec.json.encode(document(case)).decode(), api=api, **sources)
+    for other in known.values():
+        other.sources["main"] = Source("arazzo", document=main)
+    return compile_workflow(main, main.document.workflows[0].workflow_id)
 
 
 def program(case: dict[str, Any]) -> Program:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from scripted import compiled, source
+from scripted import compiled, linked, source
 
 from loader import cases
 from treadle.diagnostics import Diagnostic, Severity
-from treadle.document.build import build
-from treadle.document.reader import read
-from treadle.engine.compile import Source, compile_workflow
+from treadle.engine.compile import compile_workflow
+from treadle.engine.linked import Source
 from treadle.sources.references import DocumentsMissing
 
 ABOVE = "sourceDescriptions: [{name: api, url: api.yaml, type: openapi}]\n"
@@ -69,7 +68,7 @@ def test_an_input_that_goes_where_credentials_go_is_secret(parameter, secret):
         "inputs: {type: object, properties: {x: {}}}\n"
         f"steps:\n  - {{stepId: one, operationId: a, parameters: [{parameter}]}}\n"
     )
-    assert _program(workflow).secrets == (("x",) if secret else ())
+    assert _program(workflow).entry.secrets == (("x",) if secret else ())
 
 
 @pytest.mark.parametrize(
@@ -88,28 +87,25 @@ def test_an_input_that_is_declared_a_secret_is_one(name, schema, secret):
     workflow = (
         f"inputs: {{type: object, properties: {{{name}: {schema}}}}}\nsteps:\n  - {{stepId: one, operationId: a}}\n"
     )
-    assert _program(workflow).secrets == ((name,) if secret else ())
+    assert _program(workflow).entry.secrets == ((name,) if secret else ())
 
 
 def test_servers_override_those_of_the_description():
     text = _text({"workflow": "steps:\n  - {stepId: one, operationId: a}\n"})
-    reading = read(text, "case.yaml")
-    document, _ = build(reading)
-    assert document is not None
     for servers, expected in (
         ({}, "https://api.test/v1"),
         ({"": "http://all.test"}, "http://all.test"),
         ({"": "http://all.test", "api": "http://one.test"}, "http://one.test"),
     ):
-        program = compile_workflow(document, reading, {"api": source()}, "w", servers=servers).program
+        program = compile_workflow(linked(text, api=source()), "w", servers=servers).program
         assert program is not None
-        assert program.steps[0].call.server == expected
+        assert program.entry.steps[0].call.server == expected
 
 
 def test_a_source_that_could_not_be_loaded_explains_what_is_not_found():
     text = _text({"workflow": "steps:\n  - {stepId: one, operationId: a}\n  - {stepId: two, operationId: b}\n"})
     problem = Diagnostic("source", Severity.ERROR, "there is no file api.yaml")
-    result = compiled(text, api=Source(None, problem))
+    result = compiled(text, api=Source("openapi", problem=problem))
     assert result.program is None
     assert result.diagnostics == [problem]
 
@@ -124,11 +120,8 @@ def test_documents_that_are_referred_to_are_asked_for():
 
 def test_a_workflow_that_is_not_there():
     text = _text({"workflow": "steps:\n  - {stepId: one, operationId: a}\n"})
-    reading = read(text, "case.yaml")
-    document, _ = build(reading)
-    assert document is not None
     with pytest.raises(ValueError, match="there is no workflow 'v'"):
-        compile_workflow(document, reading, {}, "v")
+        compile_workflow(linked(text), "v")
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
+import scripted
 from scripted import answer, shown, source, yaml
 
 from loader import table
 from treadle.diagnostics import Severity
-from treadle.document.build import build
 from treadle.document.dialects import DIALECTS
-from treadle.document.reader import read
-from treadle.engine.compile import Compilation, compile_workflow
+from treadle.engine.compile import Compilation
 from treadle.engine.effects import SendHttp, Slept
 from treadle.engine.inputs import validated
 from treadle.engine.interpreter import Run
@@ -81,12 +80,8 @@ def document(fragments: dict[str, Any]) -> dict[str, Any]:
 
 
 def compiled(fragments: dict[str, Any], *, strict: bool) -> Compilation:
-    reading = read(msgspec.json.encode(document(fragments)).decode(), "example.json")
-    built, diagnostics = build(reading, strict=strict)
-    if built is None or any(found.severity is Severity.ERROR for found in diagnostics):
-        return Compilation(None, diagnostics)
-    found = compile_workflow(built, reading, {"api": source(), "other": source(OTHER, "other")}, "w", strict=strict)
-    return Compilation(found.program, [*diagnostics, *found.diagnostics])
+    text = msgspec.json.encode(document(fragments)).decode()
+    return scripted.compiled(text, strict=strict, api=source(), other=source(OTHER, "other"))
 
 
 def dialects(result: Compilation) -> set[tuple[str, Severity]]:
@@ -95,7 +90,7 @@ def dialects(result: Compilation) -> set[tuple[str, Severity]]:
 
 def played(program) -> dict[str, Any]:
     """What a run did: its requests, the outputs of its steps, how it ended, what it warned of."""
-    inputs, _ = validated(program.inputs, {}, "w")
+    inputs, _ = validated(program.entry.inputs, {}, "w")
     run = Run(program, inputs)
     records, sent, now = [*run.begin(0.0)], [], 0.0
     while pending := run.pending():

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from scripted import document, source
+from scripted import document, linked, source
 
 from loader import table
 from treadle.diagnostics import Severity, code_frame
@@ -81,12 +81,10 @@ def load(text: str, *, strict: bool = False) -> list[bytes] | None:
     """The programs of a text as JSON, or None where it is refused; what else is raised is a fault."""
     try:
         reading = read(text, "f.yaml")
-        built, diagnostics = build(reading, strict=strict)
+        built, diagnostics = build(reading)
         if built is not None and not any(found.severity is Severity.ERROR for found in diagnostics):
-            results = [
-                compile_workflow(built, reading, {"api": source()}, flow.workflow_id, strict=strict)
-                for flow in built.workflows
-            ]
+            whole = linked(text, api=source())
+            results = [compile_workflow(whole, flow.workflow_id, strict=strict) for flow in built.workflows]
             diagnostics += [found for result in results for found in result.diagnostics]
             programs = [result.program for result in results]
         else:
@@ -101,7 +99,7 @@ def load(text: str, *, strict: bool = False) -> list[bytes] | None:
         return None
     for program in programs:
         try:
-            validated(program.inputs, {}, program.workflow_id)
+            validated(program.entry.inputs, {}, program.workflow_id)
         except TreadleError:
             continue
     return [msgspec.json.encode(program) for program in programs]

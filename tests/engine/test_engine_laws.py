@@ -15,7 +15,7 @@ from treadle.engine.pace import retry_after_seconds
 from treadle.engine.program import Program
 from treadle.engine.transitions import TRANSITIONS, StepStatus
 
-CASES = [*cases("engine/run.yaml"), *cases("engine/loops.yaml")]
+CASES = [*cases("engine/run.yaml"), *cases("engine/loops.yaml"), *cases("engine/workflows.yaml")]
 
 
 def _run(case, prefix=()):
@@ -58,9 +58,11 @@ def test_effects_have_derived_ids_that_are_unique(case):
     ids = [effect.id for effect in first.effects]
     assert len(set(ids)) == len(ids)
     assert ids == [effect.id for effect in second.effects]
-    assert all(
-        identifier.startswith(f"{effect.step_id}/") for identifier, effect in zip(ids, first.effects, strict=True)
-    )
+    for effect in first.effects:
+        *_, step_id, visit, attempt = effect.id.removesuffix("/wait").split("/")
+        assert effect.step_id.split("/")[-1] == step_id
+        assert visit.isdigit()
+        assert attempt.isdigit()
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -138,7 +140,7 @@ def test_a_waiting_run_holds_no_body():
     run = _run(LOOP)
     run.begin(NOON)
     run.deliver("one/1/1", HttpResponse(200, (), b"x" * 1000), NOON)
-    assert run._context.response is None
+    assert run._state.frame.context.response is None
 
 
 def test_which_requests_may_be_repeated():
@@ -155,9 +157,9 @@ def test_which_requests_may_be_repeated():
 
 
 def test_every_transition_has_its_row():
-    actions = {"no action matched", "no action matched, one could not be evaluated", "goto", "end"}
+    actions = {"no action matched", "no action matched, one could not be evaluated", "goto", "goto a workflow", "end"}
     assert set(TRANSITIONS) == {(StepStatus.SUCCEEDED, action) for action in actions} | {
-        (StepStatus.FAILED, action) for action in {*actions, "retry"}
+        (StepStatus.FAILED, action) for action in {*actions, "retry", "retry with stepId or workflowId"}
     }
 
 
@@ -202,4 +204,4 @@ def test_retry_after(value, seconds, monkeypatch):
 
 
 def test_the_api_of_the_cases_is_where_it_says():
-    assert program(LOOP).steps[0].call.server == API
+    assert program(LOOP).entry.steps[0].call.server == API

@@ -17,7 +17,7 @@ from treadle.engine.interpreter import Run
 from treadle.engine.messages import Response
 from treadle.expressions.evaluate import Missing
 
-CASES = [*cases("engine/run.yaml"), *cases("engine/loops.yaml")]
+CASES = [*cases("engine/run.yaml"), *cases("engine/loops.yaml"), *cases("engine/workflows.yaml")]
 
 
 def _check_request(effect, wanted):

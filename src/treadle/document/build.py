@@ -36,17 +36,13 @@ SUPPORTED = ("1.0", "1.1")
 _VERSION = re.compile(r"(\d+\.\d+)(?:\.\d+)?(?:-.*)?", re.ASCII)
 
 
-_URI_REFERENCE = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
+_IN_URIS = r"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*"
+_URI_REFERENCE = re.compile(f"{_IN_URIS}(?:#{_IN_URIS})?")
 
 
-def build(reading: Reading, *, strict: bool = False) -> tuple[model.Document | None, list[Diagnostic]]:
-    """Build the document, or None where its structure does not allow it; the diagnostics hold every finding.
-
-    Args:
-        reading: the text and its value.
-        strict: make each dialect an error.
-    """
-    builder = Builder(reading, strict=strict)
+def build(reading: Reading) -> tuple[model.Document | None, list[Diagnostic]]:
+    """Build the document, or None where its structure does not allow it; the diagnostics hold every finding."""
+    builder = Builder(reading)
     document = _build(builder, reading.value)
     if document is not None:
         check_document(builder, document)

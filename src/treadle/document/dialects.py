@@ -4,6 +4,10 @@ Who reads which: `document.build` those of a document's structure, `expressions`
 `engine.operations` those that name operations. Each use is a warning with the correct form, and strictly an error.
 """
 
+from msgspec import structs
+
+from treadle.diagnostics import Diagnostic, Severity
+
 DIALECTS = {
     # The structure of a document
     "version-number": "The version of Arazzo is a string of three numbers.",
@@ -38,3 +42,8 @@ DIALECTS = {
     "jsonpath-filter-on-object": "A filter selects among the children of an array or object, not the object itself.",
 }
 """Every dialect: the name of its rule, and what the specification asks for instead."""
+
+
+def strictly(found: Diagnostic) -> Diagnostic:
+    """Give a finding as `--strict` has it: a dialect is an error."""
+    return structs.replace(found, severity=Severity.ERROR) if found.rule in DIALECTS else found

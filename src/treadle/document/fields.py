@@ -42,9 +42,8 @@ REFUSED = object()
 class Builder:
     """Collects what is found while one document is built."""
 
-    def __init__(self, reading: Reading, *, strict: bool = False) -> None:
+    def __init__(self, reading: Reading) -> None:
         self.reading = reading
-        self.strict = strict
         self.version = "1.1"
         self._found: list[Diagnostic] = []
         self._count = dict.fromkeys(Severity, 0)
@@ -58,8 +57,8 @@ class Builder:
         self._note(rule, Severity.WARNING, message, at, hint, key=key)
 
     def dialect(self, rule: str, message: str, at: Path, hint: str | None = None, *, key: bool = False) -> None:
-        """Note a dialect at a location: a warning, and an error when strict."""
-        self._note(rule, Severity.ERROR if self.strict else Severity.WARNING, message, at, hint, key=key)
+        """Note a dialect at a location: a warning, which `dialects.strictly` makes an error."""
+        self._note(rule, Severity.WARNING, message, at, hint, key=key)
 
     def _note(self, rule: str, severity: Severity, message: str, at: Path, hint: str | None, *, key: bool) -> None:
         self._count[severity] += 1

@@ -1,16 +1,20 @@
 """Loads Arazzo documents and their source descriptions from files, URLs and bundles, until nothing is missing."""
 
 import gc
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+from weakref import WeakValueDictionary
 
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.document import model
 from treadle.document.build import build
 from treadle.document.reader import MAX_TEXT, Reading, read
-from treadle.engine.compile import Source, compile_workflow
+from treadle.engine.compile import compile_workflow
+from treadle.engine.linked import LinkedDocument, Source
 from treadle.engine.program import Program
 from treadle.errors import DocumentInvalid, RunRefused, TreadleError
 from treadle.sources.openapi import Description, DescriptionInvalid
@@ -18,6 +22,8 @@ from treadle.sources.references import DocumentsMissing, Registry
 
 MAX_ROUNDS = 100
 """How often loading may find further documents that are referred to."""
+
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 LARGE_TEXT = 1_000_000
 """From how many characters on a text is large."""
@@ -53,6 +59,8 @@ class LoadedDocument:
         document: the document as typed Objects.
         diagnostics: warnings about its structure.
         name: the file or URL as the user named it.
+        uri: where it was found.
+        base: its canonical URI: `$self`, resolved against `uri`, or else that (section "Establishing the Base URI").
     """
 
     def __init__(self, document: model.Document, reading: Reading, uri: str, diagnostics: list[Diagnostic]) -> None:
@@ -60,6 +68,7 @@ class LoadedDocument:
         self.diagnostics = diagnostics
         self.name = reading.name
         self.reading = reading
+        self.uri = uri
         self.base = urljoin(uri, document.self_uri) if document.self_uri else uri
 
     @property
@@ -71,12 +80,31 @@ class LoadedDocument:
         return f"<LoadedDocument {self.name}: {', '.join(self.workflow_ids)}>"
 
 
+class Linkage:
+    """A document with its sources at hand, ready for its workflows to be compiled."""
+
+    __slots__ = ("linked", "loaded", "offline", "registry", "servers", "strict")
+
+    def __init__(self, loaded: LoadedDocument, *, strict: bool, servers: Mapping[str, str], offline: bool) -> None:
+        self.loaded = loaded
+        self.strict = strict
+        self.servers = servers
+        self.offline = offline
+        self.registry = Registry()
+        self.linked = LinkedDocument(loaded.document, loaded.reading, loaded.base, loaded.diagnostics)
+
+
 class Library:
-    """Brings documents: knows bundles by name, files by path, and URLs by `fetch`."""
+    """Brings documents: knows bundles by name, files by path, and URLs by `fetch`.
+
+    An Arazzo document is found by its `$self` too, once it has been loaded for whichever reason (section
+    "Identity-Based Referencing").
+    """
 
     def __init__(self, bundles: Mapping[str, Bundled], fetch: Fetch) -> None:
         self._bundles = bundles
         self._fetch = fetch
+        self._identified: WeakValueDictionary[str, LoadedDocument] = WeakValueDictionary()
 
     async def load(self, source: str) -> LoadedDocument:
         """Load an Arazzo document from a path, an http(s) URL, or the name of a bundle (a file of that name wins).
@@ -91,11 +119,16 @@ class Library:
         except TreadleError as error:
             found = Diagnostic("not-found", Severity.ERROR, error.message, None, self._known(error.hint))
             raise DocumentInvalid(error.message, [found], hint=found.hint) from error
-        reading = read(text, str(path) if path else source)
+        return self._built(read(text, str(path) if path else source), uri)
+
+    def _built(self, reading: Reading, uri: str) -> LoadedDocument:
         document, diagnostics = build(reading)
         if document is None or any(found.severity is Severity.ERROR for found in diagnostics):
             raise DocumentInvalid(f"{reading.name} is not a valid Arazzo document", diagnostics)
-        return LoadedDocument(document, reading, uri, diagnostics)
+        loaded = LoadedDocument(document, reading, uri, diagnostics)
+        if document.self_uri is not None:
+            self._identified[loaded.base] = loaded
+        return loaded
 
     def _known(self, hint: str | None) -> str | None:
         names = ", ".join(self._bundles)
@@ -108,55 +141,90 @@ class Library:
         path: Path = getattr(bundle, kind)
         return path
 
-    async def compile(
+    async def link(
         self,
         loaded: LoadedDocument,
-        workflow_id: str,
         *,
         strict: bool = False,
         servers: Mapping[str, str] | None = None,
         sources: Mapping[str, str] | None = None,
-    ) -> tuple[Program | None, list[Diagnostic]]:
-        """Compile a workflow of a document, loading the descriptions it needs.
+        offline: bool = False,
+    ) -> Linkage:
+        """Bring the sources of a document, and of the Arazzo documents among them.
 
         Args:
             loaded: the document.
-            workflow_id: one of its workflows.
             strict: make each dialect an error.
             servers: base URLs by the name of the source, `""` for all others.
             sources: what to load in place of a source's url, by the name of the source.
+            offline: fetch nothing; what is not at hand is not checked.
 
         Raises:
-            RunRefused: there is no such workflow, or an override names no source.
+            RunRefused: an override names no source.
         """
+        linkage = Linkage(loaded, strict=strict, servers=servers or {}, offline=offline)
+        documents = await self._linked(linkage, sources or {})
+        self._check_names(documents, {**(servers or {}), **(sources or {})})
+        return linkage
+
+    async def _linked(self, linkage: Linkage, overrides: Mapping[str, str]) -> list[LoadedDocument]:
+        """Fill in the sources of every document that can be reached, and give these documents."""
+        loaded = linkage.loaded
+        known = {loaded.uri: linkage.linked, loaded.base: linkage.linked}
+        documents = {loaded: linkage.linked}
+        todo = deque(_listed(loaded))
+        # What an absolute url names may be a document that is yet to be brought from elsewhere: it is resolved "by
+        # identity (matching the `$self` value) rather than by location alone", so when all others are there.
+        by_identity: deque[_Listed] = deque()
+        while todo or by_identity:
+            document, source, waits = todo.popleft() if todo else by_identity.popleft()
+            if waits and source.name not in overrides:
+                by_identity.append(_Listed(document, source, waits=False))
+                continue
+            brought = await self._source(document, source, overrides.get(source.name), linkage)
+            if isinstance(brought, LoadedDocument):
+                if brought.base not in known:
+                    other = LinkedDocument(brought.document, brought.reading, brought.base, brought.diagnostics)
+                    known[brought.base] = documents[brought] = other
+                    todo += _listed(brought)
+                brought = Source("arazzo", document=known[brought.base])
+            documents[document].sources[source.name] = brought
+            if len(documents) > MAX_ROUNDS:
+                raise RunRefused(f"{loaded.name} leads to more than {MAX_ROUNDS} Arazzo documents")
+        for document, linked in documents.items():
+            linked.sources = {entry.name: linked.sources[entry.name] for entry in document.document.source_descriptions}
+        return list(documents)
+
+    async def compile(self, linkage: Linkage, workflow_id: str) -> tuple[Program | None, list[Diagnostic]]:
+        """Compile a workflow of a linked document, loading what its descriptions refer to.
+
+        Raises:
+            RunRefused: there is no such workflow.
+        """
+        loaded = linkage.loaded
         if loaded.document.workflow(workflow_id) is None:
             known = ", ".join(loaded.workflow_ids)
             raise RunRefused(f"{loaded.name} has no workflow '{workflow_id}'", hint=f"it has {known}")
-        self._check_names(loaded, {**(servers or {}), **(sources or {})})
-        registry = Registry()
-        found = {
-            source.name: await self._source(loaded, source, (sources or {}).get(source.name), registry)
-            for source in loaded.document.source_descriptions
-        }
         for _ in range(MAX_ROUNDS):
             try:
-                compiled = compile_workflow(
-                    loaded.document, loaded.reading, found, workflow_id, strict=strict, servers=servers
-                )
+                compiled = compile_workflow(linkage.linked, workflow_id, strict=linkage.strict, servers=linkage.servers)
             except DocumentsMissing as missing:
-                problem = await self._bring(missing, registry)
+                problem = await self._bring(missing, linkage)
                 if problem is not None:
                     return None, [*loaded.diagnostics, problem]
                 continue
-            return compiled.program, [*loaded.diagnostics, *compiled.diagnostics]
+            return compiled.program, compiled.diagnostics
         raise RunRefused(f"the sources of {loaded.name} refer to more than {MAX_ROUNDS} documents")
 
-    async def _bring(self, missing: DocumentsMissing, registry: Registry) -> Diagnostic | None:
+    async def _bring(self, missing: DocumentsMissing, linkage: Linkage) -> Diagnostic | None:
         """Load documents that descriptions refer to into the registry, or say why that is not possible."""
         for uri in missing.uris:
             try:
                 refuse_files_from_afar(missing.base, uri)
-                registry.documents[uri] = read((await self._text(uri)).text, uri).value
+                if linkage.offline and not uri.startswith("file:"):
+                    _leave_out(linkage.linked, missing.base)
+                    return None
+                linkage.registry.documents[uri] = read((await self._text(uri)).text, uri).value
             except DocumentInvalid as error:
                 return error.diagnostics[0]
             except TreadleError as error:
@@ -164,34 +232,53 @@ class Library:
                 return Diagnostic("source", Severity.ERROR, message, None, error.hint)
         return None
 
-    def _check_names(self, loaded: LoadedDocument, overrides: Mapping[str, str]) -> None:
-        known = [source.name for source in loaded.document.source_descriptions]
+    def _check_names(self, documents: list[LoadedDocument], overrides: Mapping[str, str]) -> None:
+        known = [source.name for loaded in documents for source in loaded.document.source_descriptions]
         for name in overrides:
             if name and name not in known:
-                raise RunRefused(f"{loaded.name} has no source description '{name}'", hint=f"it has {', '.join(known)}")
+                hint = f"it has {', '.join(dict.fromkeys(known))}"
+                raise RunRefused(f"{documents[0].name} has no source description '{name}'", hint=hint)
 
     async def _source(
-        self, loaded: LoadedDocument, source: model.SourceDescription, override: str | None, registry: Registry
-    ) -> Source:
-        if source.type in ("arazzo", "asyncapi"):
-            return Source(None)
-        path = self._bundled(override, "description") if override is not None else None
+        self, loaded: LoadedDocument, source: model.SourceDescription, override: str | None, linkage: Linkage
+    ) -> Source | LoadedDocument:
+        """Bring what a Source Description names: a description, or an Arazzo document that is yet to be linked."""
+        kind = source.type or "openapi"
+        if kind == "asyncapi":
+            return Source(kind)
         try:
-            if override is None:
-                uri = source_uri(urldefrag(urljoin(loaded.base, source.url)).url)
-                refuse_files_from_afar(loaded.base, uri)
-            else:
-                uri = source_uri(str(path) if path else override)
+            uri = self._uri(loaded, source, override)
+            if override is None and uri in self._identified and kind == "arazzo":
+                return self._identified[uri]
+            if linkage.offline and not uri.startswith("file:"):
+                return _out_of_reach(loaded, source, "its URL is not fetched")
             text, uri = await self._text(uri)
-            registry.documents[uri] = value = read_quickly(text, override or source.url).value
-            return Source(Description(source.name, uri, value, registry))
+            reading = read_quickly(text, override or source.url)
+            if kind == "arazzo" or (source.type is None and _is_arazzo(reading.value)):
+                return self._built(reading, uri)
+            if source.type is None and isinstance(reading.value, dict) and "asyncapi" in reading.value:
+                return Source("asyncapi")
+            linkage.registry.documents[uri] = reading.value
+            return Source(kind, Description(source.name, uri, reading.value, linkage.registry))
         except DocumentInvalid as error:
-            return Source(None, error.diagnostics[0])
+            return Source(kind, problem=error.diagnostics[0])
         except TreadleError as error:
+            if linkage.offline and not isinstance(error, DescriptionInvalid):
+                return _out_of_reach(loaded, source, error.message)
             span = loaded.reading.span((*source.at, "url"))
             hint = error.hint if isinstance(error, DescriptionInvalid) else self._hint(loaded, source.name)
             message = f"source '{source.name}' cannot be used: {error.message}"
-            return Source(None, Diagnostic("source", Severity.ERROR, message, span, hint))
+            return Source(kind, problem=Diagnostic("source", Severity.ERROR, message, span, hint))
+
+    def _uri(self, loaded: LoadedDocument, source: model.SourceDescription, override: str | None) -> str:
+        if override is not None:
+            path = self._bundled(override, "document" if source.type == "arazzo" else "description")
+            return source_uri(str(path) if path else override)
+        uri = urldefrag(urljoin(loaded.base, source.url)).url
+        if uri not in self._identified:
+            uri = source_uri(uri)
+            refuse_files_from_afar(loaded.uri, uri)
+        return uri
 
     def _hint(self, loaded: LoadedDocument, name: str) -> str:
         """Say how to name another source, and which bundle has the operations that the document asks for."""
@@ -222,6 +309,41 @@ class Library:
             return Text(content.decode("utf-8-sig"), uri)
         except UnicodeDecodeError as error:
             raise RunRefused(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from error
+
+
+class _Listed(NamedTuple):
+    """A Source Description and the document that lists it; `waits` says that all others are brought first."""
+
+    document: LoadedDocument
+    source: model.SourceDescription
+    waits: bool
+
+
+def _listed(loaded: LoadedDocument) -> Iterator[_Listed]:
+    for source in loaded.document.source_descriptions:
+        yield _Listed(loaded, source, waits=source.type == "arazzo" and bool(_ABSOLUTE.match(source.url)))
+
+
+def _is_arazzo(value: Any) -> bool:
+    return isinstance(value, dict) and "arazzo" in value
+
+
+def _out_of_reach(loaded: LoadedDocument, source: model.SourceDescription, why: str) -> Source:
+    span = loaded.reading.span((*source.at, "url"))
+    message = f"source '{source.name}' is out of reach, so nothing that needs it is checked: {why}"
+    problem = Diagnostic("offline", Severity.WARNING, message, span, f"give it with --source {source.name}=FILE")
+    return Source(source.type or "openapi", problem=problem, out_of_reach=True)
+
+
+def _leave_out(linked: LinkedDocument, uri: str) -> None:
+    """Put descriptions out of reach that refer to what is not fetched; all of them where it is not known which one."""
+    for document in (linked, *(other for _, other in linked.linked())):
+        for name, source in document.sources.items():
+            if source.description is not None and uri in (
+                source.description.uri,
+                *source.description.registry.documents,
+            ):
+                document.sources[name] = Source(source.kind, out_of_reach=True)
 
 
 def read_quickly(text: str, name: str) -> Reading:

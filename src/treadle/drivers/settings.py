@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from treadle.drivers.transport import Connection
-from treadle.engine.interpreter import Limits
 from treadle.engine.program import Program
+from treadle.engine.state import Limits
 from treadle.errors import RunRefused
 
 _PLACEHOLDERS = (".example.com", ".example.net", ".example.org", ".example", ".invalid")
@@ -113,12 +113,12 @@ def check_servers(program: Program) -> None:
     Raises:
         RunRefused: a description has a relative URL and no place of its own, or a placeholder.
     """
-    for step in program.steps:
-        server, source = step.call.server, step.call.operation.source
+    for call in program.calls():
+        server, source = call.server, call.operation.source
         host = host_of(server)
         hint = "name yours: --server https://HOST/BASE/PATH"
         if not host or not is_base(server):
             raise RunRefused(f"the server of source '{source}' is '{server}', which is no URL to send to", hint=hint)
-        named = server != step.call.operation.server  # who names a server means it
+        named = server != call.operation.server  # who names a server means it
         if not named and f".{host}".endswith(_PLACEHOLDERS):
             raise RunRefused(f"the server of source '{source}' is a placeholder: {server}", hint=hint)

@@ -181,6 +181,7 @@ class Transport:
             if session is not None:
                 await session.close()
         self._pooled = self._fresh = None
+        await asyncio.sleep(0)  # what was cut off while it connected is closed by the loop, at its next turn
 
 
 def environment_proxies() -> dict[str, str]:

@@ -36,8 +36,17 @@ class Findings:
         self.diagnostics.append(Diagnostic(rule, severity, message, span, hint))
 
     def error(self, rule: str, message: str, at: Path, hint: str | None = None) -> None:
-        """Add an error about the value at a place."""
-        self.report(rule, Severity.ERROR, message, self.reading.span(at), hint)
+        """Add an error about the value at a place, once: what workflows and components share is read for each step."""
+        self.add(Diagnostic(rule, Severity.ERROR, message, self.reading.span(at), hint))
+
+    def warn(self, rule: str, message: str, at: Path, hint: str | None = None) -> None:
+        """Add a warning about the value at a place."""
+        self.report(rule, Severity.WARNING, message, self.reading.span(at), hint)
+
+    def add(self, found: Diagnostic) -> None:
+        """Add a diagnostic that was made elsewhere, once."""
+        if found not in self.diagnostics:
+            self.diagnostics.append(found)
 
     def not_yet(self, what: str, at: Path) -> None:
         """Add the error that something is valid, but not run."""

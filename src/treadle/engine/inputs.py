@@ -66,6 +66,17 @@ def properties(schema: Any, root: Any) -> dict[str, Any] | None:
     return {name: _said(entries, root) for name, entries in found.items()} or None
 
 
+def required(schema: Any) -> list[str]:
+    """Give the inputs that must be given: those that a schema requires in every case and that have no default."""
+    declared = properties(schema, schema) or {}
+    names: dict[str, None] = {}
+    for part in _applied([schema], schema):
+        listed = part.get("required")
+        names |= dict.fromkeys(name for name in listed if isinstance(name, str)) if isinstance(listed, list) else {}
+    said = {name: declared.get(name) for name in names}
+    return [name for name, entry in said.items() if not (isinstance(entry, dict) and "default" in entry)]
+
+
 def _said(entries: list[Any], root: Any) -> Any:
     said: dict[str, Any] = {}
     for part in _applied(entries, root):
@@ -107,8 +118,12 @@ def check_schema(schema: Any, at: Path = ()) -> None:
         raise
 
 
-def validated(schema: Any, inputs: dict[str, Any], workflow_id: str) -> tuple[dict[str, Any], list[str]]:
+def validated(
+    schema: Any, inputs: dict[str, Any], workflow_id: str, elsewhere: frozenset[str] = frozenset()
+) -> tuple[dict[str, Any], list[str]]:
     """Give the inputs with defaults filled in, and a warning for each that the workflow does not declare.
+
+    Inputs that are of use `elsewhere` need no warning.
 
     Raises:
         InputsInvalid: they do not fit; every problem is named with its pointer. Values are not shown.
@@ -122,8 +137,10 @@ def validated(schema: Any, inputs: dict[str, Any], workflow_id: str) -> tuple[di
         for name, value in inputs.items()
     }
     if compiled is None:
-        unknown = [f"workflow '{workflow_id}' declares no inputs; '{name}' is not used" for name in inputs]
-        return inputs, unknown
+        unknown = [
+            f"workflow '{workflow_id}' declares no inputs; '{name}' is not used" for name in inputs.keys() - elsewhere
+        ]
+        return inputs, sorted(unknown)
     filled = _Filler(compiled.schema).fill(inputs, [compiled.schema]) if compiled.has_defaults else inputs
     if compiled.shares_parts:
         _check_effort(compiled.schema, filled)
@@ -132,7 +149,7 @@ def validated(schema: Any, inputs: dict[str, Any], workflow_id: str) -> tuple[di
         hint = "give each as -i NAME=VALUE; the workflow takes " + ", ".join(declared) if declared else None
         message = f"the inputs of workflow '{workflow_id}' are invalid: {'; '.join(problems)}"
         raise InputsInvalid(message, problems, hint=hint)
-    return filled, sorted(_unknown(inputs.keys() - declared.keys(), compiled, workflow_id))
+    return filled, sorted(_unknown(inputs.keys() - declared.keys() - elsewhere, compiled, workflow_id))
 
 
 def _unknown(names: set[str], compiled: "_Compiled", workflow_id: str) -> Iterator[str]:

@@ -12,32 +12,23 @@ from msgspec import Struct
 
 from treadle.engine import journal as records
 from treadle.engine.effects import Effect, HttpFailed, HttpResponse, Result, SendHttp, Sleep, Slept
+from treadle.engine.frame import Detour, Ends, Frame
 from treadle.engine.journal import Failure, Record
-from treadle.engine.messages import Request, Response
-from treadle.engine.pace import Pace, retry_after_seconds
-from treadle.engine.payloads import as_sent
-from treadle.engine.program import Action, Body, Call, Poll, Program, Step
+from treadle.engine.messages import Response, said_by_server
+from treadle.engine.program import Action, Poll, Program, Step, WorkflowCall
+from treadle.engine.requests import request_of
 from treadle.engine.secrets import Secrets
-from treadle.engine.transitions import TRANSITIONS, StepStatus, Then
-from treadle.expressions.criteria import Test, Verdict, check, missing_compared
-from treadle.expressions.evaluate import Context, Missing
-from treadle.expressions.payload import Payload, resolve
-from treadle.expressions.syntax import Template
-from treadle.pointer import replace
-from treadle.sources.request import Argument, HttpRequest, RequestInvalid, build_request
+from treadle.engine.state import CallRefused, Limits, State
+from treadle.engine.transitions import TRANSITIONS, StepStatus, Then, matched
+from treadle.sources.request import HttpRequest, RequestInvalid
 
 JITTER = 0.1
 """How far a poll's pause may be off either way, as a share of it (semantics: pacing)."""
+MAX_DEPTH = 100
+"""How many workflows may be under way within each other."""
 _PLAIN_POLL = Poll()
-
-
-class Limits(Struct, frozen=True):
-    """What bounds a run: pauses in seconds, `max_steps` in visits of steps."""
-
-    poll_interval: float = 1.0
-    poll_max_interval: float = 15.0
-    max_retry_after: float = 300.0
-    max_steps: int = 100_000
+_CLOCKS_DIFFER = 0.01
+"""By how many seconds a driver may be early."""
 
 
 class Outcome(Struct, frozen=True):
@@ -66,10 +57,7 @@ class Run:
         NotPending: the journal does not fit the program.
     """
 
-    __slots__ = (
-        "_attempt", "_began", "_context", "_due", "_effect", "_inputs", "_outputs", "_pace", "_records", "_retries", "_secrets",
-        "_step", "_steps_taken", "_visits", "_warned", "limits", "outcome", "program",
-    )  # fmt: skip
+    __slots__ = ("_due", "_effect", "_inputs", "_state", "limits", "outcome", "program")
 
     def __init__(
         self,
@@ -84,23 +72,10 @@ class Run:
         self.limits = limits or Limits()
         self.outcome: Outcome | None = None
         self._inputs = inputs
-        self._secrets = secrets or Secrets([inputs[name] for name in program.secrets if name in inputs])
-        self._outputs: dict[str, dict[str, Any]] = {}
-        self._context = Context(
-            inputs=inputs, steps=self._outputs, sources=program.sources, self_uri=program.self_uri,
-            workflows={program.workflow_id: {"inputs": inputs}}, mask=self._secrets.text,
-        )  # fmt: skip
-        self._pace = Pace(self.limits.poll_interval, self.limits.poll_max_interval)
-        self._visits: dict[int, int] = {}
-        self._steps_taken = 0
-        self._attempt = 1
-        self._retries: dict[int, int] = {}  # by the identity of the action: names need not be unique
-        self._step = 0
-        self._began = 0.0
+        secrets = secrets or Secrets([inputs[name] for name in program.entry.secrets if name in inputs])
+        self._state = State(program, self.limits, secrets)
         self._effect: Effect | None = None
         self._due = False
-        self._records: list[Record] = []
-        self._warned: set[tuple[str, str]] = set()
         for record in journal:
             self._replay(record)
 
@@ -108,10 +83,13 @@ class Run:
 
     def begin(self, now: float) -> list[Record]:
         """Start a new run; `now` in seconds since the epoch. Gives the first records."""
-        secret = self.program.secrets
-        shown = {n: value for n, value in self._inputs.items() if n not in secret and not self._secrets.has(value)}
-        self._records = [records.RunBegan(now, self.program.workflow_id, shown)]
-        self._enter(0, now)
+        secret = self.program.entry.secrets
+        shown = {
+            n: value for n, value in self._inputs.items() if n not in secret and not self._state.secrets.has(value)
+        }
+        self._state.records = [records.RunBegan(now, self.program.workflow_id, shown)]
+        self._state.frames = [self._state.new_frame(0, self._inputs, Ends.THE_RUN)]
+        self._begin_workflow(now)
         self._send_what_is_due(now)
         return self._taken()
 
@@ -128,10 +106,10 @@ class Run:
         effect = self._effect
         if effect is None or effect.id != effect_id or isinstance(effect, Sleep) is not isinstance(result, Slept):
             raise NotPending(f"no effect {effect_id!r} is pending that {type(result).__name__} would answer")
-        self._records = [records.Delivered(now, effect_id, result)]
+        self._state.records = [records.Delivered(now, effect_id, result)]
         self._effect = None
         if isinstance(effect, Sleep):
-            self._pace.slept()
+            self._state.frame.pace.slept()
             self._due = True
         elif isinstance(result, HttpResponse):
             self._answered(effect.request, result, now)
@@ -144,12 +122,12 @@ class Run:
         """End the run from outside: a limit of the driver was reached (`limited`), or somebody asked (`cancelled`)."""
         if self.outcome is not None:
             return []
-        self._records = [records.Stopped(now, status, error)]
-        self._end(status, now, error)
+        self._state.records = [records.Stopped(now, status, error)]
+        self._end_run(status, now, error)
         return self._taken()
 
     def _taken(self) -> list[Record]:
-        taken, self._records = self._records, []
+        taken, self._state.records = self._state.records, []
         return taken
 
     def _replay(self, record: Record) -> None:
@@ -161,161 +139,193 @@ class Run:
             case records.Stopped(at, status, error):
                 self.stop(status, error, at)
 
+    # Entering a workflow
+
+    def _begin_workflow(self, now: float, last: HttpResponse | None = None) -> None:
+        """Run what the workflow depends on and has not been completed, then its first step."""
+        frame = self._state.frame
+        for call in frame.workflow.depends_on:
+            if call.workflow not in self._state.completed:
+                try:
+                    self._call(call.workflow, self._state.inputs_of(call, now), Ends.A_DEPENDENCY, now)
+                except CallRefused as refused:
+                    self._end_workflow(now, refused.failure)
+                return
+        self._enter(0, now, by_goto=frame.transferred, last=last)
+
+    def _call(self, number: int, inputs: dict[str, Any], ends: Ends, now: float) -> None:
+        """Begin another workflow within this one.
+
+        Raises:
+            CallRefused: too many are under way.
+        """
+        state = self._state
+        if len(state.frames) >= MAX_DEPTH:
+            workflow_id = self.program.workflows[number].workflow_id
+            message = f"workflow '{workflow_id}' would be number {MAX_DEPTH + 1} of workflows within each other"
+            hint = "a workflow that calls itself needs a criterion that ends it"
+            raise CallRefused(Failure("depth", message, None, hint))
+        child = state.new_frame(number, inputs, ends)
+        child.called_by(state.frame)
+        state.frames.append(child)
+        self._begin_workflow(now)
+
     # Entering a step
 
     def _enter(self, index: int, now: float, *, by_goto: bool = False, last: HttpResponse | None = None) -> None:
         """Come to a step: count the visit, pause where a loop would go round without one, and send."""
-        step = self.program.steps[index]
-        if self._steps_taken >= self.limits.max_steps:
+        frame = self._state.frame
+        step = frame.workflow.steps[index]
+        if self._state.steps_taken >= self.limits.max_steps:
             message = f"the run took {self.limits.max_steps:,} steps and did not end"
             hint = "raise --max-steps, or see why the loop never ends"
-            self._end("limited", now, Failure("max-steps", message, step.step_id, hint))
+            self._end_run("limited", now, Failure("max-steps", message, step.step_id, hint))
             return
-        self._step = index
-        self._visits[index] = self._visits.get(index, 0) + 1
-        self._attempt = 1
-        self._retries = {}
+        frame.step = index
+        frame.visits[index] = frame.visits.get(index, 0) + 1
+        frame.attempt = 1
+        frame.retries = {}
         poll = step.poll or _PLAIN_POLL
-        if by_goto and self._pace.too_long(index, poll, now):
+        place = (frame.number, index)
+        if by_goto and frame.pace.too_long(place, poll, now):
             message = f"step '{step.step_id}' polled for {poll.timeout:g} s and did not come to an end"
-            self._end("failed", now, Failure("poll-timeout", message, step.step_id, "raise timeout in x-treadle-poll"))
+            failure = Failure("poll-timeout", message, step.step_id, "raise timeout in x-treadle-poll")
+            self._end_workflow(now, failure)
             return
-        pause = self._pace.enter(index, poll, now, by_goto=by_goto)
+        pause = frame.pace.enter(place, poll, now, by_goto=by_goto)
         if pause is None:
             self._due = True
             return
-        told = None if last is None else self._told_to_wait(last, now)
+        told = self._state.told_to_wait(last, now)
         if told is not None:
             self._sleep(told, "retry-after", now)
         else:
             self._sleep(pause, "poll", now, JITTER)
 
     def _sleep(self, seconds: float, reason: str, now: float, jitter: float = 0.0) -> None:
-        step_id = self.program.steps[self._step].step_id
-        self._leave_message()  # a waiting run holds no bodies
-        self._effect = Sleep(f"{self._effect_id()}/wait", step_id, seconds, reason, jitter)
-        self._records.append(records.Waiting(now, step_id, seconds, reason))
-
-    def _effect_id(self) -> str:
-        return f"{self.program.steps[self._step].step_id}/{self._visits[self._step]}/{self._attempt}"
+        frame = self._state.frame
+        left = self._state.time_left(now)
+        if left is not None and left <= seconds * (1 + jitter):
+            seconds, jitter = left, 0.0
+        step_id = frame.workflow.steps[frame.step].step_id
+        frame.leave_message()  # a waiting run holds no bodies
+        self._effect = Sleep(f"{frame.effect_id}/wait", frame.place, seconds, reason, jitter)
+        self._state.records.append(
+            records.Waiting(now, step_id, seconds, reason, frame.workflow.workflow_id, frame.caller)
+        )
 
     def _send_what_is_due(self, now: float) -> None:
         """Send until something is pending. A loop, no recursion: a request that cannot be built leads to the next step."""
         while self._due:
             self._due = False
-            self._send(now)
+            if not self._given_up(now):
+                self._send(now)
 
     def _send(self, now: float) -> None:
-        step = self.program.steps[self._step]
-        self._steps_taken += 1
-        self._began = now
-        self._leave_message()
+        frame = self._state.frame
+        if frame.before_retry is not None:
+            self._run_before_retry(frame, *frame.before_retry, now)
+            return
+        step = frame.workflow.steps[frame.step]
+        self._state.steps_taken += 1
+        frame.began = now
+        frame.leave_message()
+        waits_for = self._state.waits_for(step) if step.depends_on else None
+        if waits_for is not None:
+            message = f"step '{step.step_id}' depends on step '{waits_for.step_id}', which has not been completed"
+            failure = Failure("depends-on", message, step.step_id, "see which step goes past it")
+            self._ended(step, StepStatus.FAILED, (), None, now, failure)
+            return
+        if isinstance(step.call, WorkflowCall):
+            self._call_workflow(step, step.call, now)
+            return
         try:
-            request = self._request(step.call, now)
+            request = request_of(step.call, frame.context, lambda rule, message: self._state.warn(rule, message, now))
         except RequestInvalid as error:
             failure = Failure("request", f"step '{step.step_id}': {error.message}", step.step_id, error.hint)
             self._ended(step, StepStatus.FAILED, (), None, now, failure)
             return
-        effect = SendHttp(self._effect_id(), step.step_id, request, step.timeout)
+        left = self._state.time_left(now)
+        limits = [limit for limit in (step.timeout, left) if limit is not None]
+        effect = SendHttp(frame.effect_id, frame.place, request, min(limits) if limits else None)
         self._effect = effect
-        visit = self._visits[self._step]
-        self._records.append(
-            records.StepBegan(
-                now, effect.id, step.step_id, visit, self._attempt, request.method, request.url, effect.idempotent
-            )
-        )
+        self._state.step_began(now, request, idempotent=effect.idempotent)
 
-    def _leave_message(self) -> None:
-        context = self._context
-        context.request = context.response = context.url = context.method = context.status = None
+    def _call_workflow(self, step: Step, call: WorkflowCall, now: float) -> None:
+        state = self._state
+        state.step_began(now, None, calls=self.program.workflows[call.workflow].workflow_id)
+        depth = len(state.frames)
+        try:
+            self._call(call.workflow, state.inputs_of(call, now), Ends.THE_CALLING_STEP, now)
+        except CallRefused as refused:
+            why = refused.failure
+            failure = Failure(why.kind, f"step '{step.step_id}': {why.message}", step.step_id, why.hint)
+            self._ended(step, StepStatus.FAILED, (), None, now, failure)
+            return
+        if step.timeout is not None and len(state.frames) > depth:
+            state.frames[depth].deadline = now + step.timeout
 
-    def _request(self, call: Call, now: float) -> HttpRequest:
-        arguments = []
-        missing: list[Missing] = []
-        for argument in call.arguments:
-            spec, prepared = argument.spec, argument.value
-            value = resolve(prepared, self._context, missing)
-            if isinstance(value, Missing):
-                # An input that was not given leaves its optional parameter out; half a value is never sent.
-                if spec.required or value.unreadable or isinstance(prepared, Template):
-                    raise RequestInvalid(f"parameter '{spec.name}' in {spec.location} has no value: {value.why}")
-                self._warn("parameter-left-out", f"parameter '{spec.name}' has no value: {value.why}", now)
-                continue
-            arguments.append(Argument(spec, value))
-        content_type = None
-        payload = sent = None
-        if call.body is not None:
-            content_type = call.body.content_type
-            payload = self._payload(call.body, now)
-            sent = as_sent(payload, call.body.payload, content_type, self._context)
-        request = build_request(call.operation, call.server, arguments, content_type, sent)
-        self._context.url = request.url
-        self._context.method = request.method
-        self._context.request = Request(request, arguments, payload)
-        return request
+    # Deadlines of steps that call workflows
 
-    def _payload(self, body: Body, now: float) -> Any:
-        missing: list[Missing] = []
-        payload = resolve(body.payload, self._context, missing)
-        if isinstance(payload, Missing):
-            raise RequestInvalid(f"the request body has no value: {payload.why}")
-        for replacement in body.replacements:
-            value = resolve(replacement.value, self._context, missing)
-            if isinstance(value, Missing):  # half a value is never sent, nor what should have been replaced
-                raise RequestInvalid(f"the replacement at /{'/'.join(replacement.target)} has no value: {value.why}")
-            try:
-                payload = replace(payload, replacement.target, value)
-            except LookupError as error:
-                raise RequestInvalid(f"the replacement at /{'/'.join(replacement.target)}: {error}") from error
-        for absent in missing:
-            self._warn("value-left-out", f"a part of the request body has no value: {absent.why}", now)
-        return payload
+    def _given_up(self, now: float) -> bool:
+        """Give up the outermost workflow whose deadline has passed, and fail the step that called it."""
+        for depth, frame in enumerate(self._state.frames):
+            if frame.deadline is not None and now >= frame.deadline - _CLOCKS_DIFFER:
+                self._state.frames = self._state.frames[:depth]
+                step = self._state.step
+                message = f"step '{step.step_id}' did not complete within its timeout of {step.timeout:g} s"
+                self._ended(step, StepStatus.FAILED, (), None, now, Failure("timeout", message, step.step_id))
+                return True
+        return False
 
     # Leaving a step
 
     def _answered(self, request: HttpRequest, response: HttpResponse, now: float) -> None:
-        step = self.program.steps[self._step]
-        self._context.status = response.status
-        self._context.response = Response(response)
-        verdicts = self._check(step.success_criteria, now)
-        criteria = tuple(
-            [
-                records.Criterion(test.text, verdict.passed, verdict.why)
-                for test, verdict in zip(step.success_criteria, verdicts, strict=True)
-            ]
-        )
-        if all(verdict.passed for verdict in verdicts) if verdicts else 200 <= response.status < 400:
+        frame = self._state.frame
+        step = frame.workflow.steps[frame.step]
+        frame.context.status = response.status
+        frame.context.response = Response(response)
+        criteria, passed, why = self._state.judged(step.success_criteria, now)
+        if passed if criteria else 200 <= response.status < 400:
             self._ended(step, StepStatus.SUCCEEDED, criteria, response, now)
             return
-        failed = (criterion for criterion in criteria if not criterion.passed)
-        why = "; ".join(f"`{c.condition}` does not hold" + (f": {c.why}" if c.why else "") for c in failed)
         message = f"step '{step.step_id}' failed: {request.method} {request.url} answered {response.status}"
-        message += f"; {why}" if why else ""
-        said = _said_by_server(self._context.response.body(), self._secrets)
+        said = said_by_server(frame.context.response.body(), self._state.secrets)
         hint = f"the server says: {said}" if said else None
-        failure = Failure("criteria", message, step.step_id, hint)
+        failure = Failure("criteria", message + why, step.step_id, hint)
         self._ended(step, StepStatus.FAILED, criteria, response, now, failure)
 
     def _unanswered(self, effect: SendHttp, failed: HttpFailed, now: float) -> None:
-        step = self.program.steps[self._step]
+        frame = self._state.frame
+        step = frame.workflow.steps[frame.step]
         request = effect.request
         message = f"step '{step.step_id}': {request.method} {request.url}: {failed.message}"
         if failed.sent and not effect.idempotent:
             # Whether it took effect is not known, so nothing may follow that would send it again.
             failure = Failure("in-doubt", message, step.step_id, "find out whether the request took effect")
-            self._records.append(self._step_ended(step, StepStatus.FAILED, (), None, now, None, failure))
-            self._end("in-doubt", now, failure)
-            return
-        self._ended(step, StepStatus.FAILED, (), None, now, Failure(failed.kind, message, step.step_id, failed.hint))
+            self._state.step_ended(now, StepStatus.FAILED, (), None, None, failure)
+            self._end_run("in-doubt", now, failure)
+        elif not self._given_up(now):
+            self._ended(
+                step, StepStatus.FAILED, (), None, now, Failure(failed.kind, message, step.step_id, failed.hint)
+            )
 
-    def _check(self, tests: tuple[Test, ...], now: float, *, explained: bool = True) -> list[Verdict]:
-        verdicts = []
-        for test in tests:
-            verdict = check(test, self._context, explained=explained)
-            if verdict.dialect is not None:
-                self._warn(verdict.dialect.rule, f"{verdict.dialect.message}: `{test.text}`", now)
-            verdicts.append(verdict)
-        return verdicts
+    def _returned(self, called: str, outputs: dict[str, Any], failure: Failure | None, now: float) -> None:
+        """Go on in a step whose workflow has ended; `$outputs` are what that gave."""
+        frame = self._state.frame
+        step = frame.workflow.steps[frame.step]
+        frame.context.outputs = outputs
+        if failure is not None:
+            message = f"step '{step.step_id}' failed: workflow '{called}' failed: {failure.message}"
+            failed = Failure(failure.kind, message, step.step_id, failure.hint)
+            self._ended(step, StepStatus.FAILED, (), None, now, failed)
+            return
+        criteria, passed, why = self._state.judged(step.success_criteria, now)
+        if passed:
+            self._ended(step, StepStatus.SUCCEEDED, criteria, None, now)
+            return
+        message = f"step '{step.step_id}' failed: workflow '{called}' succeeded{why}"
+        self._ended(step, StepStatus.FAILED, criteria, None, now, Failure("criteria", message, step.step_id))
 
     def _ended(
         self,
@@ -326,14 +336,16 @@ class Run:
         now: float,
         failure: Failure | None = None,
     ) -> None:
-        outputs = self._values(step.outputs, now, step) if failure is None else {}
+        frame = self._state.frame
+        outputs = self._state.step_outputs(step, now) if failure is None else {}
         if failure is None:
-            self._outputs[step.step_id] = outputs
+            frame.outputs[step.step_id] = outputs
+        self._state.note_end(step)
         actions = step.on_success if status is StepStatus.SUCCEEDED else step.on_failure
-        action, unevaluated = self._matching(actions, now)
-        matched = action.type if action is not None else "no action matched"
+        if frame.detour is not None:  # it was only called for a retry, so it goes nowhere else
+            actions = tuple(a for a in actions if a.type == "retry" and a.target is None and a.workflow is None)
+        action, unevaluated = self._state.matching(actions, now)
         if action is None and unevaluated:
-            matched = "no action matched, one could not be evaluated"
             failure = failure or Failure(
                 "criteria",
                 f"step '{step.step_id}': no action matched, and one could not be evaluated: {unevaluated}",
@@ -341,40 +353,63 @@ class Run:
                 "the run fails rather than guess what was meant",
             )
         elif action is None and status is StepStatus.SUCCEEDED:
-            self._warn_of_missing(step, now)
-        self._records.append(self._step_ended(step, status, criteria, response, now, action, failure, outputs))
-        then = TRANSITIONS[status, matched]
+            self._state.warn_of_missing(step, now)
+        self._state.step_ended(now, status, criteria, response, action, failure, outputs)
+        if frame.detour is not None and action is None:
+            self._back_to_the_retry(frame, frame.detour)
+            return
+        then = TRANSITIONS[status, matched(action, unevaluated=bool(unevaluated))]
         self._follow(then, action, response, now, failure)
-
-    def _warn_of_missing(self, step: Step, now: float) -> None:
-        """Say that no action matched and why that may not be what was meant: a value to compare was not there."""
-        tests = (test for action in step.on_success for test in action.criteria)
-        absent = next(filter(None, (missing_compared(test, self._context) for test in tests)), "")
-        if absent:
-            message = f"step '{step.step_id}': no action matched, so the workflow goes on: {absent}"
-            self._warn("no-action-matched", message, now)
 
     def _follow(
         self, then: Then, action: Action | None, response: HttpResponse | None, now: float, failure: Failure | None
     ) -> None:
+        frame = self._state.frame
         match then:
-            case Then.NEXT_STEP if self._step + 1 < len(self.program.steps):
-                self._enter(self._step + 1, now)
+            case Then.NEXT_STEP if frame.step + 1 < len(frame.workflow.steps):
+                self._enter(frame.step + 1, now)
             case Then.GO_TO if action is not None and action.target is not None:
                 self._enter(action.target, now, by_goto=True, last=response)
-            case Then.RETRY if action is not None:
+            case Then.TRANSFER if action is not None and action.workflow is not None:
+                self._transfer(action, action.workflow, response, now)
+            case Then.RETRY | Then.RETRY_AFTER if action is not None:
                 self._retry(action, response, now)
             case Then.NEXT_STEP | Then.END_SUCCEEDED:
-                self._end("succeeded", now)
+                self._end_workflow(now)
             case _:
-                self._end("failed", now, failure)
+                self._end_workflow(now, failure or Failure("end", "the workflow was ended by a failure action"))
+
+    def _transfer(self, action: Action, call: WorkflowCall, response: HttpResponse | None, now: float) -> None:
+        """Put another workflow in the place of this one: what is left of this one is not evaluated."""
+        state, frame, step_id = self._state, self._state.frame, self._state.step.step_id
+        try:
+            inputs = state.inputs_of(call, now)
+        except CallRefused as refused:
+            self._end_workflow(now, _of_action(action, step_id, refused.failure))
+            return
+        state.transfers += 1
+        other = state.new_frame(call.workflow, inputs, frame.ends, frame.pace)
+        other.in_place_of(frame, state.transfers)
+        names = (frame.workflow.workflow_id, step_id, action.name, other.workflow.workflow_id)
+        state.records.append(records.Transferred(now, *names, frame.caller))
+        state.frames[-1] = other
+        self._begin_workflow(now, response)
 
     def _retry(self, action: Action, response: HttpResponse | None, now: float) -> None:
-        self._retries[id(action)] = self._retries.get(id(action), 0) + 1
-        self._attempt += 1
-        told = None if response is None else self._told_to_wait(response, now)
-        if self._steps_taken >= self.limits.max_steps:
-            self._enter(self._step, now)
+        state, frame = self._state, self._state.frame
+        inputs: dict[str, Any] = {}
+        if action.workflow is not None:
+            try:  # now, for after a pause the response that a parameter may speak of is gone
+                inputs = state.inputs_of(action.workflow, now)
+            except CallRefused as refused:
+                self._end_workflow(now, _of_action(action, state.step.step_id, refused.failure))
+                return
+        frame.before_retry = None if action.target is None and action.workflow is None else (action, inputs)
+        frame.retries[id(action)] = frame.retries.get(id(action), 0) + 1
+        frame.attempt += 1
+        told = state.told_to_wait(response, now)
+        if state.steps_taken >= self.limits.max_steps:
+            self._enter(frame.step, now)
         elif told is not None:
             self._sleep(told, "retry-after", now)
         elif action.retry_after:
@@ -382,87 +417,66 @@ class Run:
         else:
             self._due = True
 
-    def _told_to_wait(self, response: HttpResponse, now: float) -> float | None:
-        """Give the seconds that a Retry-After header asks for, as far as the limit allows."""
-        seconds = retry_after_seconds(Response(response).header("retry-after"), now)
-        return None if seconds is None else min(seconds, self.limits.max_retry_after)
+    def _run_before_retry(self, frame: Frame, action: Action, inputs: dict[str, Any], now: float) -> None:
+        """Run the step or workflow that a retry names; "the reference is executed and the context is returned"."""
+        frame.before_retry = None
+        self._due = True
+        if action.target is not None:
+            frame.detour = Detour(frame)
+            frame.step = action.target
+            frame.visits[frame.step] = frame.visits.get(frame.step, 0) + 1
+            frame.attempt = 1
+            frame.retries = {}
+        elif action.workflow is not None:
+            try:
+                self._call(action.workflow.workflow, inputs, Ends.THE_WAY_TO_A_RETRY, now)
+            except CallRefused as refused:
+                self._state.warn("before-retry", f"action '{action.name}': {refused.failure.message}", now)
 
-    def _matching(self, actions: tuple[Action, ...], now: float) -> tuple[Action | None, str]:
-        """Give the first action whose criteria all hold, and why one before it could not be evaluated."""
-        unevaluated = ""
-        for action in actions:
-            if action.type == "retry" and self._retries.get(id(action), 0) >= action.retry_limit:
-                continue  # "The retryLimit MUST be exhausted prior to executing subsequent failure actions."
-            verdicts = self._check(action.criteria, now, explained=False)
-            if all(verdict.passed for verdict in verdicts):
-                return action, unevaluated
-            reasons = [verdict.why for verdict in verdicts if not verdict.evaluated]
-            if reasons:
-                unevaluated = unevaluated or f"action '{action.name}': {reasons[0]}"
-        return None, unevaluated
-
-    def _step_ended(
-        self,
-        step: Step,
-        status: StepStatus,
-        criteria: tuple[records.Criterion, ...],
-        response: HttpResponse | None,
-        now: float,
-        action: Action | None,
-        failure: Failure | None,
-        outputs: dict[str, Any] | None = None,
-    ) -> records.StepEnded:
-        return records.StepEnded(
-            at=now,
-            began=self._began,
-            step_id=step.step_id,
-            visit=self._visits[self._step],
-            attempt=self._attempt,
-            status=status.value,
-            method=self._context.method,
-            url=self._context.url,
-            response=None if response is None else response.status,
-            criteria=criteria,
-            action=None if action is None else records.ActionTaken(action.name, action.type),
-            outputs=outputs or {},
-            error=failure,
-        )
+    def _back_to_the_retry(self, frame: Frame, detour: Detour) -> None:
+        frame.step, frame.attempt, frame.retries = detour.step, detour.attempt, detour.retries
+        frame.detour = None
+        self._due = True
 
     # The end
 
-    def _end(self, status: str, now: float, failure: Failure | None = None) -> None:
+    def _end_workflow(self, now: float, failure: Failure | None = None) -> None:
+        """End the innermost workflow, and go on where it was called."""
+        frame = self._state.frame
+        if frame.ends is Ends.THE_RUN:
+            self._end_run("succeeded" if failure is None else "failed", now, failure)
+            return
+        outputs = self._state.workflow_outputs(frame, now, warn=failure is None)
+        self._state.frames.pop()
+        caller = self._state.frame
+        caller.pace.went_round(frame.pace)
+        if failure is None:
+            self._state.complete(frame, caller, outputs)
+        called = self.program.workflows[frame.first].workflow_id
+        match frame.ends:
+            case Ends.THE_CALLING_STEP:
+                self._returned(called, outputs, failure, now)
+            case Ends.A_DEPENDENCY if failure is None:
+                self._begin_workflow(now)
+            case Ends.A_DEPENDENCY if failure is not None:
+                message = (
+                    f"workflow '{caller.workflow.workflow_id}' depends on '{called}', which failed: {failure.message}"
+                )
+                self._end_workflow(now, Failure(failure.kind, message, failure.step_id, failure.hint))
+            case _:
+                if failure is not None:
+                    message = f"workflow '{called}' failed, and the step is tried again all the same: {failure.message}"
+                    self._state.warn("before-retry", message, now)
+                self._due = True
+
+    def _end_run(self, status: str, now: float, failure: Failure | None = None) -> None:
         self._effect = None
-        outputs = self._values(self.program.outputs, now, warn=status == "succeeded")
+        self._due = False
+        frames = self._state.frames
+        outputs = self._state.workflow_outputs(frames[0], now, warn=status == "succeeded") if frames else {}
         self.outcome = Outcome(status, outputs, failure)
-        self._records.append(records.RunEnded(now, status, outputs, failure))
-
-    def _values(
-        self, wanted: tuple[tuple[str, Payload], ...], now: float, step: Step | None = None, *, warn: bool = True
-    ) -> dict[str, Any]:
-        """Evaluate outputs; one that is Missing becomes null, with a warning that says what was not there."""
-        values = {}
-        for name, prepared in wanted:
-            missing: list[Missing] = []
-            value = resolve(prepared, self._context, missing)
-            values[name] = None if isinstance(value, Missing) else value
-            for absent in missing if warn else ():
-                whose = "" if step is None else f" of step '{step.step_id}'"
-                self._warn("missing-value", f"output '{name}'{whose} is null: {absent.why}", now)
-        return values
-
-    def _warn(self, rule: str, message: str, now: float) -> None:
-        if (rule, message) not in self._warned and len(self._warned) < 100:
-            self._warned.add((rule, message))
-            self._records.append(records.Warned(now, rule, message))
+        self._state.records.append(records.RunEnded(now, status, outputs, failure))
 
 
-def _said_by_server(body: Any, secrets: Secrets) -> str | None:
-    """Give the message of an error body as servers write it, at most 300 characters.
-
-    Secrets are masked before it is cut: of one that is cut, the rest would not be found again.
-    """
-    if isinstance(body, dict):
-        for name in ("detailedMessage", "message", "detail", "title", "error_description", "error"):
-            if isinstance(body.get(name), str) and body[name]:
-                return secrets.text(body[name])[:300]
-    return None
+def _of_action(action: Action, step_id: str, failure: Failure) -> Failure:
+    return Failure(failure.kind, f"action '{action.name}': {failure.message}", step_id, failure.hint)

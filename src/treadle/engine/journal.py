@@ -1,5 +1,7 @@
 """Records of what happened in a run: versioned JSON, one a line. Reports, progress and resumption are readers of them.
 
+Steps are those of the workflow `workflow_id`; `caller` names the steps through which that was called, from the outermost
+one on, and is empty for the workflow that is run.
 `Delivered` is what came from outside; feeding it again gives the same run. All others follow from it.
 """
 
@@ -24,16 +26,22 @@ class RunBegan(Struct, frozen=True, tag=True):
 
 
 class StepBegan(Struct, frozen=True, tag=True):
-    """A request is about to be sent. For one that is not idempotent this is its announcement."""
+    """A request is about to be sent, or the workflow `calls` begun.
+
+    For a request that is not idempotent this is its announcement.
+    """
 
     at: float
     effect_id: str
     step_id: str
     visit: int
     attempt: int
-    method: str
-    url: str
+    method: str | None
+    url: str | None
     idempotent: bool
+    calls: str | None = None
+    workflow_id: str = ""
+    caller: str = ""
 
 
 class Criterion(Struct, frozen=True):
@@ -76,6 +84,19 @@ class StepEnded(Struct, frozen=True, tag=True):
     action: ActionTaken | None = None
     outputs: dict[str, Any] = {}
     error: Failure | None = None
+    workflow_id: str = ""
+    caller: str = ""
+
+
+class Transferred(Struct, frozen=True, tag=True):
+    """A `goto` put another workflow in the place of the one that was under way; its result is the result."""
+
+    at: float
+    workflow_id: str
+    step_id: str
+    action: str
+    to: str
+    caller: str = ""
 
 
 class Waiting(Struct, frozen=True, tag=True):
@@ -85,6 +106,8 @@ class Waiting(Struct, frozen=True, tag=True):
     step_id: str
     seconds: float
     reason: str
+    workflow_id: str = ""
+    caller: str = ""
 
 
 class Warned(Struct, frozen=True, tag=True):
@@ -130,7 +153,9 @@ class RunEnded(Struct, frozen=True, tag=True):
     error: Failure | None = None
 
 
-Record: TypeAlias = RunBegan | StepBegan | StepEnded | Waiting | Warned | Repeated | Delivered | Stopped | RunEnded
+Record: TypeAlias = (
+    RunBegan | StepBegan | StepEnded | Transferred | Waiting | Warned | Repeated | Delivered | Stopped | RunEnded
+)
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Record)

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from treadle.engine.effects import HttpResponse
+from treadle.engine.secrets import Secrets
 from treadle.expressions.evaluate import Missing
 from treadle.sources.request import Argument, HttpRequest, is_json
 
@@ -143,3 +144,15 @@ def _charset(content_type: str) -> str:
         if name.strip().lower() == "charset":
             return value.strip().strip('"')
     return "utf-8"
+
+
+def said_by_server(body: Any, secrets: Secrets) -> str | None:
+    """Give the message of an error body as servers write it, at most 300 characters.
+
+    Secrets are masked before it is cut: of one that is cut, the rest would not be found again.
+    """
+    if isinstance(body, dict):
+        for name in ("detailedMessage", "message", "detail", "title", "error_description", "error"):
+            if isinstance(body.get(name), str) and body[name]:
+                return secrets.text(body[name])[:300]
+    return None

@@ -1,6 +1,6 @@
-"""What a workflow declares, and whether expressions name it: inputs, steps, their outputs, and early enough."""
+"""What a workflow can name: inputs, steps, their outputs, other workflows; and whether expressions name it, early enough."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from heapq import nsmallest
 from typing import Any, NamedTuple
@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 from treadle.diagnostics import Severity
 from treadle.document import model
 from treadle.expressions.dialect import Names
-from treadle.expressions.syntax import Expression, InputReference, Navigation, StepReference
+from treadle.expressions.syntax import (
+    Expression,
+    InputReference,
+    Navigation,
+    Reference,
+    StepReference,
+    WorkflowReference,
+)
 
 MOST_COMPARED = 200
 """Among how many names a near one is looked for; the comparison is slow, and a document may be large and full of slips."""
@@ -25,57 +32,122 @@ class Problem(NamedTuple):
     hint: str | None
 
 
+class Signature(NamedTuple):
+    """What a workflow takes and gives; None where that is not known."""
+
+    inputs: frozenset[str] | None = None
+    outputs: frozenset[str] | None = None
+
+
 class Declared:
-    """The names of one workflow.
+    """The names that the expressions of one workflow can use.
+
+    Args:
+        workflow: the workflow.
+        steps: its steps in the order in which they are executed.
+        inputs: its inputs with their schemas, or None where it declares none.
+        outputs: for steps that call a workflow, what that gives; None where it is not known.
+        workflows: the workflows that `$workflows` reaches, by their ids.
 
     Attributes:
-        inputs: its inputs with their schemas, or None where it declares none.
         index: the number of each step, by its id.
-        names: the same, as the readers of expressions need them.
+        names: the names as the readers of expressions need them.
     """
 
-    def __init__(self, workflow: model.Workflow, inputs: dict[str, Any] | None) -> None:
+    def __init__(
+        self,
+        workflow: model.Workflow,
+        steps: tuple[model.Step, ...],
+        inputs: dict[str, Any] | None,
+        outputs: Mapping[str, frozenset[str] | None],
+        workflows: Mapping[str, Signature],
+    ) -> None:
         self.workflow = workflow
+        self.steps = steps
         self.inputs = inputs
-        self.index = {step.step_id: number for number, step in enumerate(workflow.steps)}
-        outputs = {step.step_id: frozenset(step.outputs) for step in workflow.steps}
-        self.names = Names(frozenset(inputs) if inputs is not None else None, outputs)
+        self.workflows = workflows
+        self.index = {step.step_id: number for number, step in enumerate(steps)}
+        known = {step.step_id: _outputs(step, outputs) for step in steps}
+        taken = frozenset(inputs) if inputs is not None else None
+        fields = {(flow, "inputs"): it.inputs for flow, it in workflows.items()}
+        fields |= {(flow, "outputs"): it.outputs for flow, it in workflows.items()}
+        self.names = Names(
+            taken,
+            {step_id: given for step_id, given in known.items() if given is not None},
+            {key: names for key, names in fields.items() if names is not None},
+            _given(workflow, outputs),
+        )
 
     def problems(self, expressions: Iterable[Expression], number: int) -> Iterator[Problem]:
         """Find what expressions name that is not declared, or only after the step with that number."""
         for expression in expressions:
             reference = expression.base if isinstance(expression, Navigation) else expression
-            if isinstance(reference, StepReference):
-                yield from self._step_problems(reference, number)
-            elif isinstance(reference, InputReference) and self.inputs and reference.name not in self.inputs:
-                message = f"the workflow declares no input '{reference.name}'"
-                hint = near(reference.name, self.inputs)
-                yield Problem("unknown-input", Severity.WARNING, message, reference.start, reference.end, hint)
+            for rule, severity, message, hint in self._found(reference, number):
+                yield Problem(rule, severity, message, reference.start, reference.end, hint)
 
-    def _step_problems(self, reference: StepReference, number: int) -> Iterator[Problem]:
-        start, end = reference.start, reference.end
+    def _found(self, reference: Reference, number: int) -> Iterator[tuple[str, Severity, str, str | None]]:
+        match reference:
+            case StepReference():
+                yield from self._step_problems(reference, number)
+            case WorkflowReference():
+                yield from self._workflow_problems(reference)
+            case InputReference() if self.inputs and reference.name not in self.inputs:
+                message = f"the workflow declares no input '{reference.name}'"
+                yield "unknown-input", Severity.WARNING, message, near(reference.name, self.inputs)
+
+    def _step_problems(self, reference: StepReference, number: int) -> Iterator[tuple[str, Severity, str, str | None]]:
         index = self.index.get(reference.step_id)
+        declared = self.names.steps.get(reference.step_id)
         if index is None:
             message = f"there is no step '{reference.step_id}'"
-            yield Problem("unknown-step", Severity.ERROR, message, start, end, near(reference.step_id, self.index))
-        elif reference.name not in self.names.steps[reference.step_id]:
-            declared = self.names.steps[reference.step_id]
+            yield "unknown-step", Severity.ERROR, message, near(reference.step_id, self.index)
+        elif declared is not None and reference.name not in declared:
             message = f"step '{reference.step_id}' has no output '{reference.name}'"
-            yield Problem("unknown-output", Severity.ERROR, message, start, end, near(reference.name, declared))
+            yield "unknown-output", Severity.ERROR, message, near(reference.name, declared)
         elif index >= number and not self._comes_back(index, number):
             message = f"step '{reference.step_id}' comes later, so its outputs are not there yet"
-            hint = "put the step that gives the value before the one that takes it"
-            yield Problem("forward-reference", Severity.ERROR, message, start, end, hint)
+            hint = "put the step that gives the value before the one that takes it, or name it in `dependsOn`"
+            yield "forward-reference", Severity.ERROR, message, hint
+
+    def _workflow_problems(self, reference: WorkflowReference) -> Iterator[tuple[str, Severity, str, str | None]]:
+        known = self.workflows.get(reference.workflow_id)
+        if known is None:
+            message = f"there is no workflow '{reference.workflow_id}'"
+            yield "unknown-workflow", Severity.ERROR, message, near(reference.workflow_id, self.workflows)
+            return
+        declared = known.inputs if reference.field == "inputs" else known.outputs
+        if declared is not None and reference.name not in declared:
+            what = reference.field[:-1]
+            message = f"workflow '{reference.workflow_id}' has no {what} '{reference.name}'"
+            yield f"unknown-{what}", Severity.ERROR, message, near(reference.name, declared)
 
     def _comes_back(self, index: int, number: int) -> bool:
         """Say whether an action of the step at `index`, or of a later one, goes back to `number` or before it."""
         shared = (*self.workflow.success_actions, *self.workflow.failure_actions)
-        for step in self.workflow.steps[index:]:
+        for step in self.steps[index:]:
             for action in (*step.on_success, *step.on_failure, *shared):
                 target = None if isinstance(action, model.Reusable) else self.index.get(action.step_id or "")
                 if isinstance(action, model.Reusable) or (target is not None and target <= number):
                     return True
         return False
+
+
+def _given(workflow: model.Workflow, called: Mapping[str, frozenset[str] | None]) -> frozenset[str] | None:
+    """Give what `$outputs` reaches: what called workflows give, and in outputs of the workflow those before."""
+    found = frozenset(workflow.outputs)
+    for given in called.values():
+        if given is None:
+            return None
+        found |= given
+    return found
+
+
+def _outputs(step: model.Step, called: Mapping[str, frozenset[str] | None]) -> frozenset[str] | None:
+    """Give the names of a step's outputs: its own, and those of the workflow that it calls."""
+    if step.step_id not in called:
+        return frozenset(step.outputs)
+    given = called[step.step_id]
+    return None if given is None else given | frozenset(step.outputs)
 
 
 def near(name: str, known: Iterable[str]) -> str | None:

@@ -5,6 +5,9 @@ from email.utils import parsedate_to_datetime
 
 from treadle.engine.program import Poll
 
+Place = tuple[int, int]
+"""A step of a run: the index of its workflow in the program, and its own index."""
+
 
 class Pace:
     """What a run remembers of its loops: pauses so far, and for each step when it was entered and its next pause.
@@ -20,16 +23,21 @@ class Pace:
         self._interval = interval
         self._max_interval = max_interval
         self._pauses = 0
-        self._seen: dict[int, int] = {}
-        self._next: dict[int, float] = {}
-        self._since: dict[int, float] = {}
+        self._seen: dict[Place, int] = {}
+        self._next: dict[Place, float] = {}
+        self._since: dict[Place, float] = {}
 
     def slept(self) -> None:
         """Note that a pause is over, wherever on the way round it was."""
         self._pauses += 1
 
-    def enter(self, step: int, poll: Poll, now: float, *, by_goto: bool) -> float | None:
-        """Give the seconds to pause before the step with that index, or None where it may go on at once."""
+    def went_round(self, inner: "Pace") -> None:
+        """Note that a workflow which was called on the way round made pauses of its own."""
+        if inner._pauses:  # noqa: SLF001 - of this class
+            self._pauses += 1
+
+    def enter(self, step: Place, poll: Poll, now: float, *, by_goto: bool) -> float | None:
+        """Give the seconds to pause before the step at that place, or None where it may go on at once."""
         again = by_goto and self._seen.get(step) == self._pauses
         interval = self._interval if poll.interval is None else poll.interval
         if not by_goto or step not in self._since:
@@ -45,7 +53,7 @@ class Pace:
         self._seen[step] = self._pauses + (pause is not None)
         return pause
 
-    def too_long(self, step: int, poll: Poll, now: float) -> bool:
+    def too_long(self, step: Place, poll: Poll, now: float) -> bool:
         """Say whether a loop through this step has gone on for longer than the document allows."""
         return poll.timeout is not None and step in self._since and now - self._since[step] > poll.timeout
 

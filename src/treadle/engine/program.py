@@ -1,9 +1,9 @@
-"""compile(document, sources, workflow) -> Program: names bound, expressions parsed, only the operations it needs.
+"""What compiling gives: names bound, expressions parsed, only the workflows and operations that are needed.
 
-A Program is data through and through: it can be written as JSON, and read and run elsewhere. What is wrong with a
-document is found here, with its place, before anything is sent.
+A Program is data through and through: it can be written as JSON, and read and run elsewhere.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -37,7 +37,7 @@ class Body(Struct, frozen=True):
     replacements: tuple[Replacement, ...] = ()
 
 
-class Call(Struct, frozen=True):
+class Call(Struct, frozen=True, tag=True):
     """An operation with everything it takes; `server` is the base URL it is sent to."""
 
     operation: Operation
@@ -46,12 +46,32 @@ class Call(Struct, frozen=True):
     body: Body | None = None
 
 
+class WorkflowCall(Struct, frozen=True, tag=True):
+    """Another workflow and the inputs it gets.
+
+    Attributes:
+        workflow: its index in the program.
+        inputs: what the parameters give, by the name of the input.
+        inherited: inputs that it takes from the calling workflow's inputs of the same name, where there are any.
+    """
+
+    workflow: int
+    inputs: tuple[tuple[str, Payload], ...] = ()
+    inherited: tuple[str, ...] = ()
+
+
 class Action(Struct, frozen=True):
-    """A success or failure action; `target` is the index of a step, times are seconds."""
+    """A success or failure action; times are seconds.
+
+    Attributes:
+        target: the index of the step that it names.
+        workflow: the workflow that it names.
+    """
 
     name: str
     type: str
     target: int | None = None
+    workflow: WorkflowCall | None = None
     retry_after: float | None = None
     retry_limit: int = 1
     criteria: tuple[Test, ...] = ()
@@ -69,26 +89,36 @@ class Poll(Struct, frozen=True):
     timeout: float | None = None
 
 
+class StepKey(Struct, frozen=True):
+    """A step of a workflow of the program, which is named by its index."""
+
+    workflow: int
+    step_id: str
+
+
 class Step(Struct, frozen=True):
     """A step: the call, what makes it succeed, what follows, and what it gives; `timeout` in seconds."""
 
     step_id: str
-    call: Call
+    call: Call | WorkflowCall
     success_criteria: tuple[Test, ...] = ()
     on_success: tuple[Action, ...] = ()
     on_failure: tuple[Action, ...] = ()
     outputs: tuple[tuple[str, Payload], ...] = ()
     timeout: float | None = None
     poll: Poll | None = None
+    depends_on: tuple[StepKey, ...] = ()
 
 
-class Program(Struct, frozen=True):
+class Workflow(Struct, frozen=True):
     """A workflow, ready to run.
 
     Attributes:
-        workflow_id: the workflow it was compiled from.
-        inputs: the JSON Schema of its inputs, or None; it carries the components it refers to.
+        steps: in the order in which they are executed.
+        inputs: the JSON Schema of its inputs, or None; it carries all that it refers to.
+        depends_on: the workflows that have to be completed before it.
         secrets: the names of inputs whose values are never shown.
+        document: which of the program's documents it stands in, for `$workflows`.
         sources: what `$sourceDescriptions.NAME.FIELD` gives.
     """
 
@@ -96,6 +126,31 @@ class Program(Struct, frozen=True):
     steps: tuple[Step, ...]
     outputs: tuple[tuple[str, Payload], ...] = ()
     inputs: Any = None
+    depends_on: tuple[WorkflowCall, ...] = ()
     secrets: tuple[str, ...] = ()
+    document: int = 0
     self_uri: str | None = None
     sources: dict[str, dict[str, str]] = {}
+
+
+class Program(Struct, frozen=True):
+    """A workflow with all those that it may come to: the first one is where the run begins."""
+
+    workflows: tuple[Workflow, ...]
+
+    @property
+    def entry(self) -> Workflow:
+        """The workflow that is run."""
+        return self.workflows[0]
+
+    @property
+    def workflow_id(self) -> str:
+        """The id of the workflow that is run."""
+        return self.workflows[0].workflow_id
+
+    def calls(self) -> Iterator[Call]:
+        """Give every call of an operation."""
+        for workflow in self.workflows:
+            for step in workflow.steps:
+                if isinstance(step.call, Call):
+                    yield step.call

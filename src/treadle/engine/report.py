@@ -11,6 +11,8 @@ from treadle.engine import journal
 from treadle.engine.journal import Record, StepEnded
 
 FORMAT = "treadle.report/1"
+MOST_TRANSFERS = 20
+"""How many transfers to other workflows are kept besides the last one."""
 
 
 class StepHistory:
@@ -27,12 +29,13 @@ class StepHistory:
 class History:
     """What happened in a run so far, kept small."""
 
-    __slots__ = ("began", "ended", "steps", "warnings")
+    __slots__ = ("began", "ended", "steps", "transfers", "warnings")
 
     def __init__(self) -> None:
         self.began = 0.0
         self.ended: journal.RunEnded | None = None
-        self.steps: dict[str, StepHistory] = {}
+        self.steps: dict[tuple[str, str, str], StepHistory] = {}
+        self.transfers: list[journal.Transferred] = []
         self.warnings: list[journal.Warned] = []
 
     def add(self, record: Record) -> None:
@@ -44,13 +47,16 @@ class History:
             self.began = record.at
         elif kind is journal.Warned:
             self.warnings.append(record)  # type: ignore[arg-type]
+        elif kind is journal.Transferred:
+            self.transfers = [*self.transfers[:MOST_TRANSFERS], record]  # type: ignore[list-item]
         elif kind is journal.RunEnded:
             self.ended = record  # type: ignore[assignment]
 
     def _step(self, record: StepEnded) -> None:
-        known = self.steps.get(record.step_id)
+        key = (record.caller, record.workflow_id, record.step_id)
+        known = self.steps.get(key)
         if known is None:
-            self.steps[record.step_id] = StepHistory(record)
+            self.steps[key] = StepHistory(record)
         else:
             known.last = record
             known.count += 1
@@ -65,13 +71,16 @@ class History:
         return sorted(entries, key=lambda entry: (entry[0].at, entry[0].began))
 
 
-def step_entries(history: History, workflow_id: str) -> list[dict[str, Any]]:
-    """Give the `steps` of the report; `{"stepId", "folded"}` stands where attempts were folded away."""
+def step_entries(history: History) -> list[dict[str, Any]]:
+    """Give the `steps` of the report; `{"stepId", "folded"}` stands where attempts were folded away.
+
+    Those of a workflow that a step called stand before that step and name it as `caller`.
+    """
     entries: list[dict[str, Any]] = []
     for record, folded in history.entries():
         if folded:
-            entries.append({"stepId": record.step_id, "workflowId": workflow_id, "folded": folded})
-        entries.append(_step_entry(record, workflow_id))
+            entries.append({"stepId": record.step_id, "workflowId": record.workflow_id, "folded": folded})
+        entries.append(_step_entry(record))
     return entries
 
 
@@ -84,6 +93,10 @@ def report(run_id: str, workflow_id: str, history: History, diagnostics: list[Di
         for found in diagnostics
     ]
     warnings += [{"rule": found.rule, "message": found.message, "location": None} for found in history.warnings]
+    transfers = [
+        {"workflowId": found.workflow_id, "stepId": found.step_id, "action": found.action, "to": found.to}
+        for found in history.transfers
+    ]
     return {
         "format": FORMAT,
         "runId": run_id,
@@ -92,8 +105,9 @@ def report(run_id: str, workflow_id: str, history: History, diagnostics: list[Di
         "startedAt": timestamp(history.began),
         "duration": round((ended.at if ended else history.began) - history.began, 6),
         "outputs": outputs,
+        **({"transfers": transfers} if transfers else {}),
         "warnings": warnings,
-        "steps": step_entries(history, workflow_id),
+        "steps": step_entries(history),
         "error": None
         if error is None
         else {"kind": error.kind, "stepId": error.step_id, "message": error.message, "hint": error.hint},
@@ -105,10 +119,10 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _step_entry(record: StepEnded, workflow_id: str) -> dict[str, Any]:
+def _step_entry(record: StepEnded) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "stepId": record.step_id,
-        "workflowId": workflow_id,
+        "workflowId": record.workflow_id,
         "visit": record.visit,
         "attempt": record.attempt,
         "status": record.status,
@@ -122,6 +136,8 @@ def _step_entry(record: StepEnded, workflow_id: str) -> dict[str, Any]:
         "action": None if record.action is None else {"name": record.action.name, "type": record.action.type},
         "outputs": record.outputs,
     }
+    if record.caller:
+        entry["caller"] = record.caller
     if record.error is not None:
         entry["error"] = {"kind": record.error.kind, "message": record.error.message, "hint": record.error.hint}
     return entry

@@ -23,6 +23,13 @@ class Secrets:
         self._values = tuple(values)
         self._masks: tuple[frozenset[str], re.Pattern[str] | None] | None = None
 
+    def add(self, values: Iterable[Any]) -> None:
+        """Take in further values that must not be shown."""
+        new = tuple(value for value in values if value not in self._values)
+        if new:
+            self._values += new
+            self._masks = None
+
     def has(self, value: Any) -> bool:
         """Say whether a value is one of the secrets."""
         return value in self._values

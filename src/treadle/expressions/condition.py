@@ -18,7 +18,7 @@ from treadle.expressions.syntax import ContextValue, Expression, Navigation, Tem
 
 _STOP = frozenset(" \t\r\n()<>,")
 _NUMBERS = (int, float)
-_COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
+COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 _WORDS = {"true": True, "false": False, "null": None}
 _NO_OPERATORS = {
@@ -127,7 +127,7 @@ class _Parser:
 
     def comparison(self, depth: int) -> Condition:
         left = self.unary(depth)
-        for operator in _COMPARISONS:
+        for operator in COMPARISONS:
             begin = self.at
             if self.take(operator):
                 if self.text.startswith("=", self.at):

@@ -164,19 +164,14 @@ def _cookie_text(spec: ParameterSpec, text: str) -> str:
 
 def _querystring(spec: ParameterSpec, value: Any) -> list[str]:
     """Write the whole query: a form as it is given, but for what no query can hold; of other types the escaped text."""
-    if value is None and not spec.required:
-        return []
     given = spec.media_type or FORM
-    if media_type(given) == FORM and isinstance(value, str):
-        return [_NOT_IN_A_QUERY.sub(lambda found: quote(found[0], safe=""), value)] if value else []
-    if media_type(given) == FORM and isinstance(value, dict):
-        return [_form_fields(value)] if value else []
-    if is_json(given) and not isinstance(value, str):
-        value = msgspec.json.encode(value).decode()
-    if not isinstance(value, str) or media_type(given) == FORM:
-        what = "a text" if media_type(given) != FORM else "a text such as `a=1&b=2`, or an object"
+    if not isinstance(value, str):
+        # "For `querystring` parameters, the value MUST resolve to a string" (Arazzo, section "Parameter Object")
+        what = "a text such as `a=1&b=2`" if media_type(given) == FORM else "a text"
         message = f"parameter '{spec.name}' is the whole query, of type {given}: {what} is expected, not {_kind(value)}"
         raise RequestInvalid(message)
+    if media_type(given) == FORM:
+        return [_NOT_IN_A_QUERY.sub(lambda found: quote(found[0], safe=""), value)] if value else []
     if is_json(given):
         _check_json(spec, value)
     return [quote(value, safe="-._~")]
@@ -187,7 +182,7 @@ def _check_json(spec: ParameterSpec, text: str) -> None:
         msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         message = f"parameter '{spec.name}' is the whole query, of type {spec.media_type}, but its text is not JSON"
-        raise RequestInvalid(message, hint="give it as an object") from error
+        raise RequestInvalid(message, hint='write it as JSON, such as `{"a": 1}`') from error
 
 
 def _kind(value: Any) -> str:

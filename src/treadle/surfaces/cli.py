@@ -50,6 +50,12 @@ def main() -> None:
 )  # fmt: skip
 @click.option("--inputs", metavar="FILE", envvar="TREADLE_INPUTS", help="A JSON or YAML object of inputs; - for stdin.")
 @with_options(RUN_OPTIONS)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    envvar="TREADLE_DRY_RUN",
+    help="Print what would be done, as far as the inputs tell; send nothing.",
+)
 @click.option("--report", metavar="FILE", envvar="TREADLE_REPORT", help="Write the report treadle.report/1 here.")
 @click.option("--json", "as_json", is_flag=True, envvar="TREADLE_JSON", help="The report on stdout, not the outputs.")
 @click.option("-q", "--quiet", is_flag=True, envvar="TREADLE_QUIET", help="Errors only on stderr.")
@@ -95,6 +101,7 @@ async def _run_with(
     from treadle.drivers.transport import preload  # noqa: PLC0415
 
     shown = {name: options.pop(name) for name in ("as_json", "quiet", "verbose")}
+    dry = options.pop("dry_run")
     interruption = Interruption()
     received: list[signal.Signals] = []
 
@@ -107,6 +114,9 @@ async def _run_with(
         prepared = await runner.prepare(document, workflow, given.values, secret_names=given.secret)
         if not shown["quiet"]:
             tell(_show_warnings, prepared, options["insecure"])
+        if dry:
+            _show_plan(prepared, as_json=shown["as_json"])
+            return 0
         if options["proxy"] is None:
             preload()
         interruption.attach()
@@ -143,6 +153,16 @@ def _show_warnings(prepared: "Prepared", insecure: bool) -> None:  # noqa: FBT00
     write_diagnostics(prepared.diagnostics, sys.stderr, text_of_file, colour=colour())
     if insecure:
         say("warning[insecure]: TLS certificates are not verified")
+
+
+def _show_plan(prepared: "Prepared", *, as_json: bool) -> None:
+    from treadle.engine.plan import plan  # noqa: PLC0415
+    from treadle.surfaces.plan import plan_lines  # noqa: PLC0415
+    from treadle.surfaces.report import json_text  # noqa: PLC0415
+
+    shown = prepared.secrets.value(plan(prepared.program, prepared.inputs))
+    print(json_text(shown, sys.stdout) if as_json else "\n".join(plan_lines(shown)))
+    sys.stdout.flush()
 
 
 def _show_outcome(outcome: "Outcome", prepared: "Prepared", report_path: Path | None, *, as_json: bool) -> None:
@@ -192,6 +212,12 @@ _FORMS = {
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, envvar="TREADLE_FORMAT"
 )
 @click.option("--strict", is_flag=True, envvar="TREADLE_STRICT", help="Refuse the loose syntax of real documents.")
+@click.option(
+    "--offline",
+    is_flag=True,
+    envvar="TREADLE_OFFLINE",
+    help="Fetch nothing; what needs a source out of reach is not checked.",
+)
 @click.option("--source", multiple=True, metavar="NAME=FILE-OR-URL", envvar="TREADLE_SOURCE", help="As for run.")
 @click.option("--server", multiple=True, metavar="[SOURCE=]URL", envvar="TREADLE_SERVER", help="As for run.")
 def check(documents: tuple[str, ...], **options: Any) -> None:
@@ -205,7 +231,13 @@ def check(documents: tuple[str, ...], **options: Any) -> None:
 
 
 def _check(
-    sources: tuple[str, ...], form: str, *, strict: bool, source: tuple[str, ...], server: tuple[str, ...]
+    sources: tuple[str, ...],
+    form: str,
+    *,
+    strict: bool,
+    offline: bool,
+    source: tuple[str, ...],
+    server: tuple[str, ...],
 ) -> int:
     import msgspec  # noqa: PLC0415
 
@@ -214,7 +246,7 @@ def _check(
     from treadle.surfaces.report import counted, json_text, text_of_file, write_diagnostics  # noqa: PLC0415
 
     overrides = {"source": _named(source, "source"), "server": _named(server, "server")}
-    found = [diagnostic for name in sources for diagnostic in api.check(name, strict=strict, **overrides)]
+    found = api.check(*sources, strict=strict, offline=offline, **overrides)
     if form == "json":
         print(json_text(msgspec.to_builtins(found), sys.stdout))
     else:

@@ -65,11 +65,13 @@ class PlainProgress:
                 self._began = at
                 return [f"{workflow_id}: started"]
             case journal.StepBegan() if self._verbose:
-                return [f"{self._clock(record.at)} {record.step_id}: {record.method} {record.url}"]
+                return [f"{self._clock(record.at)} {place(record)}: {what_begins(record)}"]
             case journal.StepEnded():
                 return self._step(record)
             case journal.Waiting() if self._verbose or record.reason != "poll":
-                return [f"{self._clock(record.at)} {record.step_id}: waiting {record.seconds:.1f} s ({record.reason})"]
+                return [f"{self._clock(record.at)} {place(record)}: waiting {record.seconds:.1f} s ({record.reason})"]
+            case journal.Transferred():
+                return [f"{self._clock(record.at)} {place(record)}: -> {record.action}: workflow {record.to}"]
             case journal.Repeated():
                 return [f"{self._clock(record.at)} {record.step_id}: {repeat(record)}"]
             case journal.Warned():
@@ -80,11 +82,11 @@ class PlainProgress:
 
     def _step(self, record: journal.StepEnded) -> list[str]:
         action = record.action.name if record.action is not None else ""
-        at, said, shown = self._said.get(record.step_id, (0.0, None, 0))
+        at, said, shown = self._said.get(place(record), (0.0, None, 0))
         news = said != action or record.status != "succeeded" or record.at - at >= QUIET_SECONDS
         if not news and not self._verbose:
             return []
-        self._said[record.step_id] = (record.at, action, record.visit)
+        self._said[place(record)] = (record.at, action, record.visit)
         return [f"{self._clock(record.at)} {describe(record, shown + 1)}", *self._criteria(record)]
 
     def _criteria(self, record: journal.StepEnded) -> list[str]:
@@ -99,9 +101,19 @@ class PlainProgress:
         """Nothing is left open."""
 
 
+def place(record: journal.StepBegan | journal.StepEnded | journal.Waiting | journal.Transferred) -> str:
+    """Name a step as people find it: with the steps through which its workflow was called."""
+    return f"{record.caller}/{record.step_id}" if record.caller else record.step_id
+
+
+def what_begins(record: journal.StepBegan) -> str:
+    """Say what a step does: its request, or the workflow that it calls."""
+    return f"{record.method} {record.url}" if record.calls is None else f"workflow {record.calls}"
+
+
 def describe(record: journal.StepEnded, since: int) -> str:
     """Say in one line how an attempt at a step ended; the line stands for the visits from `since` on."""
-    parts = [f"{record.step_id}:"]
+    parts = [f"{place(record)}:"]
     if record.visit > 1:
         parts.append(f"polls {since}-{record.visit}:" if since < record.visit else f"poll {record.visit}:")
     if record.attempt > 1:
@@ -144,17 +156,17 @@ class LiveProgress:
             case journal.RunBegan(at, workflow_id):
                 self._began, self._title = at, self._safe(workflow_id)
             case journal.StepBegan():
-                self._since.setdefault(record.step_id, record.at)
-                self._set(record.step_id, "running", record.method, record.visit)
+                self._since.setdefault(place(record), record.at)
+                self._set(place(record), "running", record.method or f"workflow {record.calls}", record.visit)
             case journal.Repeated():
                 polls = self._states.get(record.step_id, ("", "", 0))[2]
                 self._set(record.step_id, "waiting", repeat(record), polls)
             case journal.Waiting():
-                polls = self._states.get(record.step_id, ("", "", 0))[2]
-                self._set(record.step_id, "waiting", f"{record.seconds:.1f} s ({record.reason})", polls)
+                polls = self._states.get(place(record), ("", "", 0))[2]
+                self._set(place(record), "waiting", f"{record.seconds:.1f} s ({record.reason})", polls)
             case journal.StepEnded():
                 answer = "" if record.response is None else str(record.response)
-                self._set(record.step_id, record.status, answer, record.visit)
+                self._set(place(record), record.status, answer, record.visit)
             case journal.Warned():
                 text = self._safe(f"warning[{record.rule}]: {record.message}")
                 self._live.console.print(text, style="yellow", markup=False, emoji=False)

@@ -1,0 +1,78 @@
+"""An Arazzo document together with what its Source Descriptions lead to."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from treadle.diagnostics import Diagnostic
+from treadle.document import model
+from treadle.document.reader import Reading
+from treadle.engine.inputs import properties, required
+from treadle.engine.schema import SchemaInvalid, linked_schema
+from treadle.sources.openapi import Description
+
+
+class Source(NamedTuple):
+    """What a Source Description leads to: an API description, another Arazzo document, or why there is neither.
+
+    Attributes:
+        kind: openapi, asyncapi or arazzo, as the Source Description says or as its document shows.
+        out_of_reach: it was not looked for, so nothing that needs it can be checked.
+    """
+
+    kind: str
+    description: Description | None = None
+    document: "LinkedDocument | None" = None
+    problem: Diagnostic | None = None
+    out_of_reach: bool = False
+
+
+class LinkedDocument:
+    """A document, its text, and a Source for each of its Source Descriptions; documents may lead to each other.
+
+    Attributes:
+        uri: its canonical URI: `$self`, resolved, or else where it was found.
+        sources: by the name of the Source Description; filled in when all of them are at hand.
+    """
+
+    __slots__ = ("_schemas", "diagnostics", "document", "reading", "sources", "uri")
+
+    def __init__(
+        self, document: model.Document, reading: Reading, uri: str, diagnostics: list[Diagnostic] | None = None
+    ) -> None:
+        self.document = document
+        self.reading = reading
+        self.uri = uri
+        self.diagnostics = diagnostics or []
+        self.sources: dict[str, Source] = {}
+        self._schemas: dict[str, Any] = {}
+
+    def linked(self) -> Iterator[tuple[str, "LinkedDocument"]]:
+        """Give the Arazzo documents among the sources, with their names."""
+        for name, source in self.sources.items():
+            if source.document is not None:
+                yield name, source.document
+
+    def schema(self, workflow: model.Workflow) -> Any:
+        """Give the schema of a workflow's inputs, with everything that it refers to.
+
+        Raises:
+            SchemaInvalid: references in it lead nowhere or out of the document, or it is too large.
+        """
+        if workflow.workflow_id not in self._schemas:
+            self._schemas[workflow.workflow_id] = linked_schema(workflow.inputs, self.reading.value)
+        return self._schemas[workflow.workflow_id]
+
+    def inputs(self, workflow: model.Workflow) -> dict[str, Any] | None:
+        """Give the inputs that a workflow declares with their schemas, or None where it declares none."""
+        try:
+            schema = self.schema(workflow)
+        except SchemaInvalid:
+            return None  # it is said where the workflow is compiled
+        return properties(schema, schema)
+
+    def required(self, workflow: model.Workflow) -> list[str]:
+        """Give the inputs of a workflow that have no default and must be given."""
+        try:
+            return required(self.schema(workflow))
+        except SchemaInvalid:
+            return []

@@ -1,0 +1,149 @@
+"""What a run would do, as far as its inputs tell: each step in order with its request, and the credentials it takes.
+
+Nothing is sent for it. What only an answer can tell stands in the requests as the expression that will give it.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from treadle.engine.calls import credential
+from treadle.engine.program import Action, Argument, Call, Program, Step, Workflow, WorkflowCall
+from treadle.expressions import payload
+from treadle.expressions.evaluate import Context, Missing, evaluate, to_text
+from treadle.expressions.payload import Payload, resolve
+from treadle.expressions.syntax import Template, dump
+from treadle.sources.request import Argument as Given
+from treadle.sources.request import RequestInvalid, build_request
+
+FORMAT = "treadle.plan/1"
+_UNKNOWN = "Z7Q{}Q7Z"
+"""Stands for what is not known while a URL is built: nothing in it is encoded."""
+
+
+def plan(program: Program, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Give the plan of a run as a JSON value. Secrets are still in it; mask them before it is shown."""
+    steps = list(_workflow(program, 0, inputs, "", ()))
+    return {
+        "format": FORMAT,
+        "workflowId": program.workflow_id,
+        "inputs": inputs,
+        "credentials": [entry for step in steps for entry in step.pop("credentials")],
+        "steps": steps,
+    }
+
+
+def _workflow(
+    program: Program, number: int, inputs: dict[str, Any], caller: str, within: tuple[int, ...]
+) -> Iterator[dict[str, Any]]:
+    workflow = program.workflows[number]
+    context = Context(
+        inputs=inputs, sources=workflow.sources, self_uri=workflow.self_uri,
+        workflows={workflow.workflow_id: {"inputs": inputs}},
+    )  # fmt: skip
+    for call in workflow.depends_on:
+        if call.workflow not in within:
+            inner = _inputs(call, inputs, context)
+            yield from _workflow(program, call.workflow, inner, _place(caller, "dependsOn"), (*within, number))
+    for step in workflow.steps:
+        yield _step(program, workflow, step, context, caller)
+        called = step.call
+        if isinstance(called, WorkflowCall) and called.workflow not in (*within, number):
+            inner = _inputs(called, inputs, context)
+            yield from _workflow(program, called.workflow, inner, _place(caller, step.step_id), (*within, number))
+
+
+def _place(caller: str, step_id: str) -> str:
+    return f"{caller}/{step_id}" if caller else step_id
+
+
+def _inputs(call: WorkflowCall, outer: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Give the inputs of a called workflow that are known beforehand."""
+    known = {name: outer[name] for name in call.inherited if name in outer}
+    for name, prepared in call.inputs:
+        value = resolve(prepared, context, [])
+        if not isinstance(value, Missing):
+            known[name] = value
+    return known
+
+
+def _step(program: Program, workflow: Workflow, step: Step, context: Context, caller: str) -> dict[str, Any]:
+    entry: dict[str, Any] = {"stepId": step.step_id, "workflowId": workflow.workflow_id}
+    if caller:
+        entry["caller"] = caller
+    if isinstance(step.call, WorkflowCall):
+        entry |= {"calls": program.workflows[step.call.workflow].workflow_id, "credentials": []}
+    else:
+        entry |= _request(step.call, context)
+        entry["credentials"] = list(_credentials(step, step.call))
+    actions = [("onSuccess", action) for action in step.on_success] + [("onFailure", a) for a in step.on_failure]
+    entry["actions"] = [_action(program, workflow, when, action) for when, action in actions]
+    return entry
+
+
+def _request(call: Call, context: Context) -> dict[str, Any]:
+    unknown: list[str] = []
+    given = [Given(argument.spec, _value(argument.value, context, unknown)) for argument in call.arguments]
+    entry: dict[str, Any] = {"method": call.operation.method}
+    try:
+        request = build_request(call.operation, call.server, given, None)
+    except RequestInvalid as error:
+        return {**entry, "url": call.server.rstrip("/") + call.operation.path, "problem": error.message}
+    entry["url"] = _with_unknown(request.url, unknown)
+    if request.headers:
+        entry["headers"] = {name: _with_unknown(value, unknown) for name, value in request.headers}
+    if call.body is not None:
+        entry["contentType"] = call.body.content_type
+    return entry
+
+
+def _value(prepared: Payload, context: Context, unknown: list[str]) -> Any:
+    """Give a value as far as it is known; what is not leaves a mark, and its expression in `unknown`."""
+    missing: list[Missing] = []
+    value = resolve(prepared, context, missing)
+    if not missing:
+        return value
+    if not isinstance(prepared, Template):
+        return _mark("".join(f"{{{dump(node)}}}" for node in payload.expressions(prepared)), unknown)
+    parts = []
+    for part in prepared.parts:
+        found = evaluate(part, context)
+        lacks = isinstance(found, Missing) and not isinstance(part, str)
+        parts.append(_mark(f"{{{dump(part)}}}", unknown) if lacks else to_text(found))  # type: ignore[arg-type]
+    return "".join(parts)
+
+
+def _mark(text: str, unknown: list[str]) -> str:
+    unknown.append(text)
+    return _UNKNOWN.format(len(unknown) - 1)
+
+
+def _with_unknown(text: str, unknown: list[str]) -> str:
+    for number, expression in enumerate(unknown):
+        text = text.replace(_UNKNOWN.format(number), expression)
+    return text
+
+
+def _credentials(step: Step, call: Call) -> Iterator[dict[str, Any]]:
+    for argument in call.arguments:
+        if credential(argument.spec.name, argument.spec.location):
+            yield {
+                "stepId": step.step_id,
+                "name": argument.spec.name,
+                "in": argument.spec.location,
+                "from": _sources(argument),
+            }
+
+
+def _sources(argument: Argument) -> list[str]:
+    return list(dict.fromkeys(dump(node) for node in payload.expressions(argument.value)))
+
+
+def _action(program: Program, workflow: Workflow, when: str, action: Action) -> dict[str, Any]:
+    entry: dict[str, Any] = {"on": when, "name": action.name, "type": action.type}
+    if action.workflow is not None:
+        entry["workflowId"] = program.workflows[action.workflow.workflow].workflow_id
+    if action.target is not None:
+        entry["stepId"] = workflow.steps[action.target].step_id
+    if action.criteria:
+        entry["criteria"] = [test.text for test in action.criteria]
+    return entry

@@ -1,0 +1,83 @@
+"""What goes out for a step: the request of an operation, or the inputs of a workflow, from what the run knows by then."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from treadle.engine.messages import Request
+from treadle.engine.payloads import as_sent
+from treadle.engine.program import Body, Call, WorkflowCall
+from treadle.expressions.evaluate import Context, Missing
+from treadle.expressions.payload import resolve
+from treadle.expressions.syntax import Template
+from treadle.pointer import replace
+from treadle.sources.request import Argument, HttpRequest, RequestInvalid, build_request
+
+Warn = Callable[[str, str], None]
+"""Takes a rule and a message."""
+
+
+def request_of(call: Call, context: Context, warn: Warn) -> HttpRequest:
+    """Build the request of an operation and let `$request`, `$url` and `$method` speak of it.
+
+    Raises:
+        RequestInvalid: a value that it needs is missing or does not fit; nothing was sent.
+    """
+    arguments = []
+    missing: list[Missing] = []
+    for argument in call.arguments:
+        spec, prepared = argument.spec, argument.value
+        value = resolve(prepared, context, missing)
+        if isinstance(value, Missing):
+            # An input that was not given leaves its optional parameter out; half a value is never sent.
+            if spec.required or value.unreadable or isinstance(prepared, Template):
+                raise RequestInvalid(f"parameter '{spec.name}' in {spec.location} has no value: {value.why}")
+            warn("parameter-left-out", f"parameter '{spec.name}' has no value: {value.why}")
+            continue
+        arguments.append(Argument(spec, value))
+    content_type = None
+    payload = sent = None
+    if call.body is not None:
+        content_type = call.body.content_type
+        payload = _payload(call.body, context, warn)
+        sent = as_sent(payload, call.body.payload, content_type, context)
+    request = build_request(call.operation, call.server, arguments, content_type, sent)
+    context.url = request.url
+    context.method = request.method
+    context.request = Request(request, arguments, payload)
+    return request
+
+
+def _payload(body: Body, context: Context, warn: Warn) -> Any:
+    missing: list[Missing] = []
+    payload = resolve(body.payload, context, missing)
+    if isinstance(payload, Missing):
+        raise RequestInvalid(f"the request body has no value: {payload.why}")
+    for replacement in body.replacements:
+        value = resolve(replacement.value, context, missing)
+        if isinstance(value, Missing):  # half a value is never sent, nor what should have been replaced
+            raise RequestInvalid(f"the replacement at /{'/'.join(replacement.target)} has no value: {value.why}")
+        try:
+            payload = replace(payload, replacement.target, value)
+        except LookupError as error:
+            raise RequestInvalid(f"the replacement at /{'/'.join(replacement.target)}: {error}") from error
+    for absent in missing:
+        warn("value-left-out", f"a part of the request body has no value: {absent.why}")
+    return payload
+
+
+def inputs_of(call: WorkflowCall, inherited: Mapping[str, Any], context: Context, warn: Warn) -> dict[str, Any]:
+    """Give the inputs of a workflow: what its parameters say, and the rest by name from the calling workflow's inputs.
+
+    Raises:
+        RequestInvalid: half of a value is missing, or it cannot be read.
+    """
+    inputs = {name: inherited[name] for name in call.inherited if name in inherited}
+    for name, prepared in call.inputs:
+        value = resolve(prepared, context, [])
+        if isinstance(value, Missing):
+            if value.unreadable or isinstance(prepared, Template):
+                raise RequestInvalid(f"the input '{name}' has no value: {value.why}")
+            warn("parameter-left-out", f"the input '{name}' has no value: {value.why}")
+            continue
+        inputs[name] = value
+    return inputs
