@@ -68,6 +68,8 @@ async def serve(
         authority = f"[{host}]:{taken_port}" if ":" in host else f"{host}:{taken_port}"
         yield Simulator(f"http://{authority}", world, clock, requests)
     finally:
+        # asyncio loses a connection that is being accepted while the server closes: its socket would stay open.
+        await asyncio.sleep(0)
         await runner.cleanup()
 
 
