@@ -71,6 +71,11 @@ def _build(builder: Builder, value: Any) -> model.Document | None:
         )
         return None
     builder.version = matched[1]
+    for at, tag in builder.reading.foreign_tags():
+        # "Tags MUST be limited to those allowed by the JSON Schema ruleset" (section "Format")
+        builder.error(
+            "yaml-tag", f"{label(at) or 'the document'} has the tag {tag}, which JSON has not", at, "take it away"
+        )
     if number or version == matched[1]:
         message = f"version {written(version)} of Arazzo is not three numbers"
         builder.dialect("version-number", message, ("arazzo",), f"write `arazzo: {matched[1]}.0`")

@@ -37,6 +37,10 @@ _PLAIN = {
 }
 """What the parser says in words of Python, and plain words for it."""
 _CONTAINERS = frozenset({dict, list, set})
+_MAY_BE_TAG = re.compile(r"(?:^|[\s,\[{])!\S", re.MULTILINE)
+_JSON_TAGS = frozenset(
+    {"!", *(f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "seq", "map"))}
+)
 _LIMIT = "YAML resource limit exceeded"
 _POSITION = re.compile(r" at line (\d+), column (\d+)")
 _NOISE = re.compile(
@@ -77,6 +81,13 @@ class Reading:
         if key or not place.scalar or (start == 0 and end is None):
             return Span(self.name, line + 1, column + 1, end_line + 1, end_column + 1)
         return self._within(place, start, end)
+
+    def foreign_tags(self) -> Iterator[tuple[Path, str]]:
+        """Give every value that has a tag beyond those of the JSON schema of YAML (YAML 1.2, section 10.2), with the tag."""
+        if _MAY_BE_TAG.search(self.text):
+            for place in _places(_SURROGATE.sub(r"\\uFFFD", self.text)):
+                if place.tag is not None and place.tag not in _JSON_TAGS:
+                    yield place.at, place.tag
 
     def _within(self, place: "_Place", start: int, end: int | None) -> Span:
         line, column, end_line, end_column = place.value
@@ -134,7 +145,7 @@ class Reading:
 class _Place:
     """Where one node stands: its path, the marks of its key and of its value (0-based), and a scalar's text."""
 
-    __slots__ = ("at", "key", "scalar", "style", "text", "value")
+    __slots__ = ("at", "key", "scalar", "style", "tag", "text", "value")
 
     def __init__(self, at: Path, key: tuple[int, int, int, int] | None, event: Any) -> None:
         self.at = at
@@ -143,6 +154,7 @@ class _Place:
         self.text = getattr(event, "value", "")
         self.scalar = hasattr(event, "value")
         self.style = getattr(event, "style", None)
+        self.tag = getattr(event, "tag", None)
 
 
 def read(text: str, name: str) -> Reading:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from treadle.errors import ExpressionInvalid
 from treadle.expressions.budget import OutOfBudget
+from treadle.expressions.ecma import known_to_engines
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, FancyRegexOptions, RegexOptions
@@ -96,7 +97,7 @@ def _compiled(pattern: str, options: "RegexOptions | FancyRegexOptions") -> "Dra
 
     try:
         # "pattern" of JSON Schema is ECMA-262 and searches, which is what a criterion asks for.
-        return Draft202012Validator({"pattern": pattern}, pattern_options=options)
+        return Draft202012Validator({"pattern": known_to_engines(pattern)}, pattern_options=options)
     except (ValidationError, ValueError):  # the latter of half a surrogate pair
         return None
 
