@@ -209,12 +209,14 @@ def _of(linked: LinkedDocument | None, workflow_id: str) -> Target | None:
     return None if linked is None or workflow is None else (linked, workflow)
 
 
-def reachable(linked: LinkedDocument) -> dict[str, Signature]:
+def reachable(linked: LinkedDocument) -> Mapping[str, Signature]:
     """Give the workflows that `$workflows` reaches: the document's own, and those of its Arazzo sources."""
-    found: dict[str, Signature] = {}
-    for document in (*(other for _, other in linked.linked()), linked):
-        found |= {flow.workflow_id: signature(document, flow) for flow in document.document.workflows}
-    return found
+    if linked.signatures is None:
+        found: dict[str, Signature] = {}
+        for document in (*(other for _, other in linked.linked()), linked):
+            found |= {flow.workflow_id: signature(document, flow) for flow in document.document.workflows}
+        linked.signatures = found
+    return linked.signatures
 
 
 def signature(linked: LinkedDocument, workflow: model.Workflow) -> Signature:
