@@ -25,6 +25,7 @@ from treadle.engine.interpreter import Run
 from treadle.engine.journal import Failure, Record
 from treadle.engine.program import Program
 from treadle.engine.report import History, report, step_entries
+from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import Secrets
 from treadle.errors import DocumentInvalid, EffectFailed, RunRefused, SourceInvalid
 from treadle.sources.request import HttpRequest
@@ -131,7 +132,7 @@ class Prepared:
         ]
         secrets = program.entry.secrets
         names = secret_names.union(secrets) if secret_names else secrets
-        self.secrets = Secrets([self.inputs[name] for name in names if name in self.inputs])
+        self.secrets = Secrets(secret_values(self.inputs, names, program.entry.inputs))
 
 
 class Runner:
@@ -333,6 +334,8 @@ def check(
         documents = []
         found: dict[Diagnostic, None] = {}
         for one in (source, *more):
+            if offline and isinstance(one, str) and one.startswith(("http://", "https://")):
+                raise RunRefused(f"{one} is not fetched when offline", hint="give a file")
             try:
                 documents.append(await runner.loaded(one))
             except DocumentInvalid as error:

@@ -76,7 +76,8 @@ class Http:
                 timeout = min(timeout, due - self._clock.now())
             if timeout <= 0:
                 hint = "the step's own timeout, or what was left of it"
-                return HttpFailed("timeout", f"no time was left for redirect {hop}", hint, sent=hop > 0)
+                what = f"for redirect {hop}" if hop else "to send it"
+                return HttpFailed("timeout", f"no time was left {what}", hint, sent=hop > 0)
             result = await self._transport.exchange(sent, timeout)
             if isinstance(result, HttpFailed):
                 return result

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from msgspec import UNSET
 
@@ -11,6 +10,7 @@ from treadle.engine import program
 from treadle.engine.names import near
 from treadle.engine.payloads import target_type
 from treadle.engine.scope import Scope, Target, find_workflow
+from treadle.engine.secret_inputs import SECRET_NAME
 from treadle.errors import ExpressionInvalid, TreadleError
 from treadle.expressions import payload, selectors
 from treadle.expressions.dialect import Finding
@@ -22,10 +22,6 @@ from treadle.sources.request import has_form
 
 _SECRET_HEADER = re.compile(
     r"authorization|cookie|(api|access|auth|secret)[-_]?(key|token)|^x-.*(key|token)$", re.IGNORECASE
-)
-_SECRET_NAME = re.compile(
-    r"(password|passphrase|passwd|secret|token|credentials?|(api|access|secret|private)[-_]?key|authorization)$",
-    re.IGNORECASE,
 )
 _OUT_OF_REACH = Operation("", "GET", "/", "http://out-of-reach.invalid")
 """Stands for an operation whose description was not looked for; what is compiled with it is never run."""
@@ -85,7 +81,7 @@ def _inputs(
     found = {}
     for entry in parameters:
         value = scope.value(entry.value, (*entry.at, "value"), number)
-        if _SECRET_NAME.search(entry.name):
+        if SECRET_NAME.search(entry.name):
             scope.mark_secret(value)
         found[entry.name] = value
     return tuple(found.items())
@@ -140,6 +136,9 @@ def _workflow_unknown(scope: Scope, text: str, at: Path) -> None:
     source = sources.get(name) if text.startswith("$") else None
     if source is not None and source.problem is not None:
         scope.findings.add(source.problem)
+    elif text.startswith("$") and source is None:
+        message = f"`{text}`: there is no source description '{name}'"
+        scope.findings.error("unknown-workflow", message, at, near(name, sources))
     elif source is not None and source.document is None:
         message = f"source '{name}' is of type {source.kind} and has no workflows"
         scope.findings.error("unknown-workflow", message, at, "only a source of type arazzo has workflows")
@@ -272,10 +271,4 @@ def _placeholders(path: str) -> list[str]:
 
 def credential(name: str, location: str) -> bool:
     """Say whether a parameter is there to carry a credential."""
-    return bool(_SECRET_NAME.search(name) or (location == "header" and _SECRET_HEADER.search(name)))
-
-
-def is_secret(name: str, schema: Any) -> bool:
-    """Say whether an input is one whose value is never shown, by its name or by its schema."""
-    marked = isinstance(schema, dict) and (schema.get("format") == "password" or schema.get("writeOnly") is True)
-    return bool(_SECRET_NAME.search(name)) or marked
+    return bool(SECRET_NAME.search(name) or (location == "header" and _SECRET_HEADER.search(name)))

@@ -14,7 +14,7 @@ from treadle.document import model
 from treadle.document.dialects import strictly
 from treadle.engine import program
 from treadle.engine.actions import read_actions, read_criteria
-from treadle.engine.calls import dependency, is_secret, read_call
+from treadle.engine.calls import dependency, read_call
 from treadle.engine.findings import Findings
 from treadle.engine.inputs import check_schema
 from treadle.engine.linked import LinkedDocument
@@ -23,6 +23,7 @@ from treadle.engine.operations import Operations
 from treadle.engine.order import ordered
 from treadle.engine.schema import SchemaInvalid
 from treadle.engine.scope import Scope, find_workflow
+from treadle.engine.secret_inputs import is_secret
 from treadle.expressions import payload
 from treadle.expressions.syntax import InputReference, Navigation
 

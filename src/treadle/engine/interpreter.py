@@ -17,6 +17,7 @@ from treadle.engine.journal import Failure, Record
 from treadle.engine.messages import Response, said_by_server
 from treadle.engine.program import Action, Poll, Program, Step, WorkflowCall
 from treadle.engine.requests import request_of
+from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import Secrets
 from treadle.engine.state import CallRefused, Limits, State
 from treadle.engine.transitions import TRANSITIONS, StepStatus, Then, matched
@@ -72,7 +73,7 @@ class Run:
         self.limits = limits or Limits()
         self.outcome: Outcome | None = None
         self._inputs = inputs
-        secrets = secrets or Secrets([inputs[name] for name in program.entry.secrets if name in inputs])
+        secrets = secrets or Secrets(secret_values(inputs, program.entry.secrets, program.entry.inputs))
         self._state = State(program, self.limits, secrets)
         self._effect: Effect | None = None
         self._due = False
@@ -83,10 +84,9 @@ class Run:
 
     def begin(self, now: float) -> list[Record]:
         """Start a new run; `now` in seconds since the epoch. Gives the first records."""
-        secret = self.program.entry.secrets
-        shown = {
-            n: value for n, value in self._inputs.items() if n not in secret and not self._state.secrets.has(value)
-        }
+        secret, secrets = self.program.entry.secrets, self._state.secrets
+        seen = {n: value for n, value in self._inputs.items() if n not in secret and not secrets.has(value)}
+        shown = {n: secrets.value(v) if isinstance(v, dict | list) else v for n, v in seen.items()}
         self._state.records = [records.RunBegan(now, self.program.workflow_id, shown)]
         self._state.frames = [self._state.new_frame(0, self._inputs, Ends.THE_RUN)]
         self._begin_workflow(now)
@@ -317,6 +317,7 @@ class Run:
         frame.context.outputs = outputs
         if failure is not None:
             message = f"step '{step.step_id}' failed: workflow '{called}' failed: {failure.message}"
+            message = failure.message if failure.kind == "depth" else message  # or it would be said a hundred times
             failed = Failure(failure.kind, message, step.step_id, failure.hint)
             self._ended(step, StepStatus.FAILED, (), None, now, failed)
             return

@@ -8,6 +8,8 @@ from typing import Any
 
 from treadle.engine.calls import credential
 from treadle.engine.program import Action, Argument, Call, Program, Step, Workflow, WorkflowCall
+from treadle.engine.secret_inputs import secret_values
+from treadle.engine.secrets import Secrets
 from treadle.expressions import payload
 from treadle.expressions.evaluate import Context, Missing, evaluate
 from treadle.expressions.payload import Payload, resolve
@@ -21,9 +23,12 @@ _UNKNOWN = "Z7Q{}Q7Z"
 """Stands for what is not known while a URL is built: nothing in it is encoded."""
 
 
-def plan(program: Program, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Give the plan of a run as a JSON value. Secrets are still in it; mask them before it is shown."""
-    steps = list(_workflow(program, 0, inputs, "", ()))
+def plan(program: Program, inputs: dict[str, Any], secrets: Secrets) -> dict[str, Any]:
+    """Give the plan of a run as a JSON value. Secrets are still in it; mask them before it is shown.
+
+    Those of workflows that are called are added to `secrets`.
+    """
+    steps = list(_workflow(program, 0, inputs, "", (), secrets))
     return {
         "format": FORMAT,
         "workflowId": program.workflow_id,
@@ -34,9 +39,10 @@ def plan(program: Program, inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _workflow(
-    program: Program, number: int, inputs: dict[str, Any], caller: str, within: tuple[int, ...]
+    program: Program, number: int, inputs: dict[str, Any], caller: str, within: tuple[int, ...], secrets: Secrets
 ) -> Iterator[dict[str, Any]]:
     workflow = program.workflows[number]
+    secrets.add(secret_values(inputs, workflow.secrets, workflow.inputs))
     context = Context(
         inputs=inputs, sources=workflow.sources, self_uri=workflow.self_uri,
         workflows={workflow.workflow_id: {"inputs": inputs}},
@@ -44,13 +50,15 @@ def _workflow(
     for call in workflow.depends_on:
         if call.workflow not in within:
             inner = _inputs(call, inputs, context)
-            yield from _workflow(program, call.workflow, inner, _place(caller, "dependsOn"), (*within, number))
+            yield from _workflow(program, call.workflow, inner, _place(caller, "dependsOn"), (*within, number), secrets)
     for step in workflow.steps:
         yield _step(program, workflow, step, context, caller)
         called = step.call
         if isinstance(called, WorkflowCall) and called.workflow not in (*within, number):
             inner = _inputs(called, inputs, context)
-            yield from _workflow(program, called.workflow, inner, _place(caller, step.step_id), (*within, number))
+            yield from _workflow(
+                program, called.workflow, inner, _place(caller, step.step_id), (*within, number), secrets
+            )
 
 
 def _place(caller: str, step_id: str) -> str:

@@ -16,6 +16,7 @@ from treadle.engine.messages import Response
 from treadle.engine.pace import Pace, retry_after_seconds
 from treadle.engine.program import Action, Program, Step, StepKey, WorkflowCall
 from treadle.engine.requests import inputs_of
+from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import Secrets
 from treadle.engine.transitions import StepStatus
 from treadle.errors import InputsInvalid
@@ -106,10 +107,11 @@ class State:
             inputs, unknown = validated(workflow.inputs, given, workflow.workflow_id)
         except (RequestInvalid, InputsInvalid) as error:
             message = f"workflow '{workflow.workflow_id}' cannot be called: {error.message}"
-            raise CallRefused(Failure("inputs", message, None, error.hint)) from error
+            hint = error.hint if isinstance(error, RequestInvalid) else "its inputs are the parameters of what calls it"
+            raise CallRefused(Failure("inputs", message, None, hint)) from error
         for message in unknown:
             self.warn("unknown-input", message, now)
-        self.secrets.add([inputs[name] for name in workflow.secrets if name in inputs])
+        self.secrets.add(secret_values(inputs, workflow.secrets, workflow.inputs))
         return inputs
 
     def complete(self, frame: Frame, caller: Frame, outputs: dict[str, Any]) -> None:

@@ -184,7 +184,10 @@ def _select(selection: Selection, context: Context) -> Any:
     try:
         selected = selectors.read(selection.kind, selection.version, text, value)
     except ExpressionInvalid as error:
-        return Missing(context.mask(f"{where}: {error.message}"), unreadable=True)
+        # Of a secret that was filled in, a part that a library quotes is not found again.
+        own = selection.kind != "xpath" or isinstance(selection.selector, str)
+        why = error.message if own else "it cannot be evaluated"
+        return Missing(context.mask(f"{where}: {why}"), unreadable=True)
     if isinstance(selected, str):
         return Missing(context.mask(f"{where}: {selected}"))
     return selected[0] if len(selected) == 1 else selected

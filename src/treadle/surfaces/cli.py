@@ -160,7 +160,7 @@ def _show_plan(prepared: "Prepared", *, as_json: bool) -> None:
     from treadle.surfaces.plan import plan_lines  # noqa: PLC0415
     from treadle.surfaces.report import json_text  # noqa: PLC0415
 
-    shown = prepared.secrets.value(plan(prepared.program, prepared.inputs))
+    shown = prepared.secrets.value(plan(prepared.program, prepared.inputs, prepared.secrets))
     print(json_text(shown, sys.stdout) if as_json else "\n".join(plan_lines(shown)))
     sys.stdout.flush()
 

@@ -33,6 +33,7 @@ def given_inputs(options: Iterable[str], file: str | None, *, lines_of: str | No
     for number, option in enumerate(options, 1):
         if lines_of and not option.strip():
             continue
+        _refuse_bytes(option, number)
         name, joint, text = option.partition("=")
         if not joint or not name.rstrip(":"):
             # Not shown: a lone text may be a key whose name was forgotten.
@@ -54,6 +55,15 @@ def given_inputs(options: Iterable[str], file: str | None, *, lines_of: str | No
         else:
             values[name] = Text(text)
     return Given(values, frozenset(secret))
+
+
+def _refuse_bytes(option: str, number: int) -> None:
+    """Refuse what is no text: Python hands on such bytes as halves of surrogate pairs."""
+    try:
+        option.encode()
+    except UnicodeEncodeError as error:
+        hint = "give it as UTF-8, or as -i NAME=@FILE"
+        raise RunRefused(f"-i number {number} has bytes that are no UTF-8 text", hint=hint) from error
 
 
 def _json(name: str, text: str) -> Any:
