@@ -18,6 +18,7 @@ from treadle.engine.calls import dependency, read_call
 from treadle.engine.findings import Findings
 from treadle.engine.inputs import check_schema
 from treadle.engine.linked import LinkedDocument
+from treadle.engine.loops import endless_loop
 from treadle.engine.names import near
 from treadle.engine.operations import Operations
 from treadle.engine.order import ordered
@@ -134,7 +135,7 @@ class _Compiler:
             dependency(scope, name, (*workflow.at, "dependsOn", number))
             for number, name in enumerate(workflow.depends_on)
         ]
-        return program.Workflow(
+        whole = program.Workflow(
             workflow_id=workflow.workflow_id,
             steps=tuple(step for step in compiled if step is not None),
             outputs=scope.outputs(workflow.outputs, workflow.at, len(steps)),
@@ -148,6 +149,9 @@ class _Compiler:
                 for source in linked.document.source_descriptions
             },
         )
+        if len(whole.steps) == len(steps):
+            _refuse_endless_loops(scope, whole)
+        return whole
 
     def _step(self, scope: Scope, step: model.Step) -> program.Step | None:
         call = read_call(scope, step)
@@ -252,6 +256,17 @@ def _not_checked(linked: LinkedDocument) -> Iterable[Diagnostic]:
 
 
 # Parts of workflows and steps
+
+
+def _refuse_endless_loops(scope: Scope, workflow: program.Workflow) -> None:
+    loop = endless_loop(workflow, scope.link.number(scope.linked, scope.workflow))
+    if loop is None:
+        return
+    step, target = scope.steps[loop.step], scope.steps[loop.target]
+    to = "itself" if step is target else f"step '{target.step_id}'"
+    message = f"step '{step.step_id}' goes back to {to} whatever is answered: nothing on the way round ends this loop"
+    hint = "give the `goto` a criterion, or put an action of type end with one before it"
+    scope.findings.error("endless-loop", message, (*step.at, "onSuccess") if step.on_success else step.at, hint)
 
 
 def _schema(scope: Scope) -> Any:
