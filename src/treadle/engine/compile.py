@@ -27,6 +27,7 @@ from treadle.engine.scope import Scope, find_workflow
 from treadle.engine.secret_inputs import is_secret
 from treadle.expressions import payload
 from treadle.expressions.syntax import InputReference, Navigation
+from treadle.pointer import Path
 
 
 class Compilation(NamedTuple):
@@ -299,19 +300,25 @@ def _poll(scope: Scope, step: model.Step) -> program.Poll | None:
     written = step.extensions.get("x-treadle-poll")
     if written is None:
         return None
-    problem = "is an object of interval, maxInterval, backoff and timeout"
-    if isinstance(written, dict):
-        problem = next((f"has no '{name}'" for name in written if name not in _POLL), "")
-        wrong = (name for name, value in written.items() if not _is_seconds(value))
-        problem = problem or next((f"needs a number that is not negative for '{name}'" for name in wrong), "")
-        if not problem and written.get("backoff", 1) < 1:
-            problem = "has a backoff below 1, which would poll faster and faster"
-        if not problem:
-            return program.Poll(**{_POLL[name]: float(value) for name, value in written.items()})
     at = (*step.at, "x-treadle-poll")
-    hint = "for example {interval: 2, maxInterval: 30, timeout: 3600}"
-    scope.findings.error("poll", f"x-treadle-poll {problem}", at, hint)
-    return None
+    problems = dict(_poll_problems(written, at))
+    for place, problem in problems.items():
+        hint = "for example {interval: 2, maxInterval: 30, timeout: 3600}"
+        scope.findings.error("poll", f"x-treadle-poll {problem}", place, hint)
+    return None if problems else program.Poll(**{_POLL[name]: float(value) for name, value in written.items()})
+
+
+def _poll_problems(written: Any, at: Path) -> Iterable[tuple[Path, str]]:
+    if not isinstance(written, dict):
+        yield at, "is an object of interval, maxInterval, backoff and timeout"
+        return
+    for name, value in written.items():
+        if name not in _POLL:
+            yield (*at, name), f"has no '{name}'"
+        elif not _is_seconds(value):
+            yield (*at, name), f"needs a number that is not negative for '{name}'"
+        elif name == "backoff" and value < 1:
+            yield (*at, name), "has a backoff below 1, which would poll faster and faster"
 
 
 def _is_seconds(value: Any) -> bool:
