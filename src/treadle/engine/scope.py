@@ -94,7 +94,8 @@ class Scope:
                 self.findings.refused(entry.finding, where, rule)
             else:
                 self.findings.dialects([entry.finding], text, where)
-        self.check_names(payload.expressions(value), at, number)
+        for where, expression in payload.located(value, at):
+            self.check_names((expression,), where, number)
         return value
 
     def _component_value(self, text: str, at: Path) -> tuple[Any, Path]:
