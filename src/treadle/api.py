@@ -212,12 +212,7 @@ class Runner:
 
     async def check_all(self, document: LoadedDocument, *, offline: bool = False) -> list[Diagnostic]:
         """Compile every workflow of a document and give every diagnostic, each once; raises like `link`."""
-        linkage = await self.link(document, offline=offline)
-        found: dict[Diagnostic, None] = {}
-        for workflow_id in document.workflow_ids:
-            _, diagnostics = await self._library.compile(linkage, workflow_id)
-            found |= dict.fromkeys(diagnostics)
-        return list(found)
+        return await self._library.check(await self.link(document, offline=offline))
 
     async def prepare(
         self,
@@ -335,7 +330,9 @@ def check(
         found: dict[Diagnostic, None] = {}
         for one in (source, *more):
             if offline and isinstance(one, str) and one.startswith(("http://", "https://")):
-                raise RunRefused(f"{one} is not fetched when offline", hint="give a file")
+                message = f"{one} is not fetched when offline"
+                found[Diagnostic("offline", Severity.ERROR, message, None, "give a file")] = None
+                continue
             try:
                 documents.append(await runner.loaded(one))
             except DocumentInvalid as error:

@@ -315,6 +315,12 @@ def run(criteria: str, outputs: str = "{}", before: str = "") -> list[str]:
     return done.stdout.splitlines()
 
 
+def test_an_expression_has_a_greatest_length():
+    for version in VERSIONS:
+        with pytest.raises(ExpressionInvalid, match="an expression of 200,001 characters is too long"):
+            selectors.check("xpath", version, "1+" * 100_000 + "1")
+
+
 def test_a_plain_document_imports_no_library_of_others():
     assert run(
         "{condition: $statusCode == 200}", "{a: {context: $response.body, selector: /a, type: jsonpointer}}"

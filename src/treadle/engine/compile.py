@@ -65,6 +65,21 @@ def compile_workflow(
     return Compilation(None if errors(diagnostics) else program.Program(workflows), diagnostics)
 
 
+def check_workflows(
+    linked: LinkedDocument, *, strict: bool = False, servers: Mapping[str, str] | None = None
+) -> list[Diagnostic]:
+    """Compile every workflow of a document, each once, and give every diagnostic; see `compile_workflow`.
+
+    Raises:
+        DocumentsMissing: a description refers to documents that are not loaded.
+    """
+    compiler = _Compiler(servers or {}, strict=strict)
+    for workflow in linked.document.workflows:
+        compiler.number(linked, workflow)
+    compiler.compiled()
+    return compiler.diagnostics()
+
+
 class _Compiler:
     """Compiles workflow after workflow until none is missing; each gets its number when it is first asked for."""
 
