@@ -7,7 +7,7 @@ from treadle import pointer
 from treadle.document import model
 from treadle.engine.findings import Findings
 from treadle.engine.linked import LinkedDocument
-from treadle.engine.names import Declared, Signature, near
+from treadle.engine.names import Declared, Reach, Signature, near
 from treadle.engine.operations import Operations
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import payload
@@ -210,14 +210,14 @@ def _of(linked: LinkedDocument | None, workflow_id: str) -> Target | None:
     return None if linked is None or workflow is None else (linked, workflow)
 
 
-def reachable(linked: LinkedDocument) -> Mapping[str, Signature]:
+def reachable(linked: LinkedDocument) -> Reach:
     """Give the workflows that `$workflows` reaches: the document's own, and those of its Arazzo sources."""
-    if linked.signatures is None:
+    if linked.reach is None:
         found: dict[str, Signature] = {}
         for document in (*(other for _, other in linked.linked()), linked):
             found |= {flow.workflow_id: signature(document, flow) for flow in document.document.workflows}
-        linked.signatures = found
-    return linked.signatures
+        linked.reach = Reach(found)
+    return linked.reach
 
 
 def signature(linked: LinkedDocument, workflow: model.Workflow) -> Signature:
