@@ -23,7 +23,7 @@ class EndlessLoop(NamedTuple):
 
 
 def endless_loop(workflow: Workflow, number: int) -> EndlessLoop | None:
-    """Find the first loop that can neither change what it sees nor end, or None.
+    """Find a loop that can neither change what it sees nor end, or None.
 
     That a request may fail ends a loop only where somebody looks: where there are criteria, where a request may change
     something, or where it takes what an earlier round gave. A loop of the same GET that goes on until the server breaks
@@ -39,10 +39,11 @@ def endless_loop(workflow: Workflow, number: int) -> EndlessLoop | None:
         for target in targets:
             before.setdefault(target, set()).add(index)
     endless = _reachable(follows, 0) - _reachable(before, _END) - {_END}
-    if _take_what_a_round_gave(workflow, endless):
-        return None
-    back = (EndlessLoop(index, min(follows[index])) for index in sorted(endless) if min(follows[index]) <= index)
-    return next(back, None)
+    for index in sorted(endless, reverse=True):
+        target = min(follows[index])
+        if target <= index and not _takes_what_a_round_gave(workflow, _reachable(follows, target)):
+            return EndlessLoop(index, target)
+    return None
 
 
 def _follows(workflow: Workflow, number: int, index: int) -> Iterator[int]:
@@ -75,7 +76,7 @@ def _is_blind(step: Step) -> bool:
     return isinstance(step.call, Call) and step.call.operation.method in SAFE_METHODS and not step.success_criteria
 
 
-def _take_what_a_round_gave(workflow: Workflow, loop: set[int]) -> bool:
+def _takes_what_a_round_gave(workflow: Workflow, loop: set[int]) -> bool:
     ids = {workflow.steps[index].step_id for index in loop}
     return any(_steps_taken(workflow.steps[index]) & ids for index in loop)
 
