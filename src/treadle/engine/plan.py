@@ -48,9 +48,8 @@ def _workflow(
         workflows={workflow.workflow_id: {"inputs": inputs}},
     )  # fmt: skip
     for call in workflow.depends_on:
-        if call.workflow not in within:
-            inner = _inputs(call, inputs, context)
-            yield from _workflow(program, call.workflow, inner, _place(caller, "dependsOn"), (*within, number), secrets)
+        inner = _inputs(call, inputs, context)
+        yield from _workflow(program, call.workflow, inner, _place(caller, "dependsOn"), (*within, number), secrets)
     for step in workflow.steps:
         yield _step(program, workflow, step, context, caller)
         called = step.call
