@@ -300,7 +300,8 @@ class Runner:
         http = Http(self._transport, self._clock)
         answer = await http.send(SendHttp("", "", HttpRequest("GET", url)))
         if isinstance(answer, HttpFailed):
-            raise RunRefused(f"{url} cannot be loaded: {answer.message}", hint=answer.hint)
+            hint = "is the server up, and is the URL right?" if answer.kind == "connection" else answer.hint
+            raise RunRefused(f"{url} cannot be loaded: {answer.message}", hint=hint)
         if answer.status != 200:
             raise RunRefused(f"{url} cannot be loaded: the server answered {answer.status}", hint="check the URL")
         return Text(answer.body.decode("utf-8-sig", errors="replace"), http.last_url)
