@@ -212,12 +212,7 @@ class Runner:
 
     async def check_all(self, document: LoadedDocument, *, offline: bool = False) -> list[Diagnostic]:
         """Compile every workflow of a document and give every diagnostic, each once; raises like `link`."""
-        linkage = await self.link(document, offline=offline)
-        found: dict[Diagnostic, None] = {}
-        for workflow_id in document.workflow_ids:
-            _, diagnostics = await self._library.compile(linkage, workflow_id)
-            found |= dict.fromkeys(diagnostics)
-        return list(found)
+        return await self._library.check(await self.link(document, offline=offline))
 
     async def prepare(
         self,
@@ -305,7 +300,8 @@ class Runner:
         http = Http(self._transport, self._clock)
         answer = await http.send(SendHttp("", "", HttpRequest("GET", url)))
         if isinstance(answer, HttpFailed):
-            raise RunRefused(f"{url} cannot be loaded: {answer.message}", hint=answer.hint)
+            hint = "is the server up, and is the URL right?" if answer.kind == "connection" else answer.hint
+            raise RunRefused(f"{url} cannot be loaded: {answer.message}", hint=hint)
         if answer.status != 200:
             raise RunRefused(f"{url} cannot be loaded: the server answered {answer.status}", hint="check the URL")
         return Text(answer.body.decode("utf-8-sig", errors="replace"), http.last_url)
@@ -335,7 +331,9 @@ def check(
         found: dict[Diagnostic, None] = {}
         for one in (source, *more):
             if offline and isinstance(one, str) and one.startswith(("http://", "https://")):
-                raise RunRefused(f"{one} is not fetched when offline", hint="give a file")
+                message = f"{one} is not fetched when offline"
+                found[Diagnostic("offline", Severity.ERROR, message, None, "give a file")] = None
+                continue
             try:
                 documents.append(await runner.loaded(one))
             except DocumentInvalid as error:

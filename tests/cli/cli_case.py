@@ -210,8 +210,9 @@ def run_case(case: Case, tmp: Path) -> None:
 
 
 def environment(tmp: Path, more: dict[str, str]) -> dict[str, str]:
-    """Give the environment of a command: nothing of ours but the way to programs."""
-    return {"PATH": os.environ["PATH"], "HOME": str(tmp), "LANG": "C.UTF-8", **more}
+    """Give the environment of a command: nothing of ours but the way to programs, and what measures coverage."""
+    measured = {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_PROCESS")}
+    return {"PATH": os.environ["PATH"], "HOME": str(tmp), "LANG": "C.UTF-8", **measured, **more}
 
 
 def _filled(text: str, places: dict[str, str]) -> str:

@@ -105,6 +105,12 @@ def test_a_source_that_is_a_folder(lay):
     assert message.endswith("api.yaml is a folder")
 
 
+def test_a_source_whose_name_no_file_can_have(lay):
+    ((rule, message),) = _findings(lay(w_yaml=DOCUMENT.replace("url: api.yaml", 'url: "a%00.yaml"')))
+    assert rule == "source"
+    assert "is no name of a file" in message
+
+
 def test_a_byte_order_mark_and_a_uri_of_a_file(lay):
     path = lay(api_yaml=b"\xef\xbb\xbf" + API.encode())
     assert treadle.check(path.as_uri()) == []

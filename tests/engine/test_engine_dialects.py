@@ -18,6 +18,7 @@ from treadle.engine.effects import SendHttp, Slept
 from treadle.engine.inputs import validated
 from treadle.engine.interpreter import Run
 from treadle.engine.journal import StepEnded, Warned
+from treadle.engine.linked import Source
 
 ENTRIES = table("dialects.yaml")
 EXAMPLES = [
@@ -49,6 +50,13 @@ ANSWER = {
 }
 OTHER = {"openapi": "3.1.0", "servers": [{"url": "https://other.test"}], "paths": {"/o": {"get": {"operationId": "o"}}}}
 
+FLOWS = """
+arazzo: 1.1.0
+info: {title: another document, version: '1'}
+sourceDescriptions: [{name: api, url: api.yaml}]
+workflows: [{workflowId: child, steps: [{stepId: one, operationId: a}]}]
+"""
+
 
 def document(fragments: dict[str, Any]) -> dict[str, Any]:
     """The document with the fragments of an example in their places."""
@@ -71,7 +79,7 @@ def document(fragments: dict[str, Any]) -> dict[str, Any]:
                 use["successCriteria"] = [{"condition": fragment}]
             case "jsonpath":
                 use["successCriteria"] = [{"context": "$response.body", "condition": fragment, "type": "jsonpath"}]
-            case "operationId" | "operationPath":
+            case "operationId" | "operationPath" | "workflowId":
                 del use["operationId"]
                 use[place] = fragment
             case _:
@@ -81,7 +89,8 @@ def document(fragments: dict[str, Any]) -> dict[str, Any]:
 
 def compiled(fragments: dict[str, Any], *, strict: bool) -> Compilation:
     text = msgspec.json.encode(document(fragments)).decode()
-    return scripted.compiled(text, strict=strict, api=source(), other=source(OTHER, "other"))
+    flows = Source("arazzo", document=scripted.linked(FLOWS, "file:///cases/flows.yaml", api=source()))
+    return scripted.compiled(text, strict=strict, api=source(), other=source(OTHER, "other"), flows=flows)
 
 
 def dialects(result: Compilation) -> set[tuple[str, Severity]]:

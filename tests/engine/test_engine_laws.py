@@ -85,7 +85,12 @@ def test_a_request_is_announced_before_it_can_be_sent(case):
 
 LOOP = {
     "steps": [
-        {"stepId": "one", "operationId": "a", "onSuccess": [{"name": "again", "type": "goto", "stepId": "one"}]},
+        {
+            "stepId": "one",
+            "operationId": "a",
+            "successCriteria": [{"condition": "$statusCode == 200"}],
+            "onSuccess": [{"name": "again", "type": "goto", "stepId": "one"}],
+        },
         {"stepId": "two", "operationId": "startJob"},
     ],
     "workflow": {"inputs": {"properties": {"apiKey": {}, "x": {}}}},

@@ -104,8 +104,8 @@ def _check_target(builder: Builder, step: model.Step) -> None:
             "step-target", f"step '{step.step_id}' {said}", step.at, f"give exactly one of {', '.join(targets)}"
         )
     elif step.workflow_id is not None and step.request_body is not None:
-        message = f"step '{step.step_id}' calls a workflow, which takes no request body; it is ignored"
-        builder.warn("ignored-field", message, (*step.at, "requestBody"), "give the workflow parameters", key=True)
+        message = f"step '{step.step_id}' calls a workflow, which takes inputs and no body"
+        builder.error("workflow-body", message, (*step.at, "requestBody"), "give its inputs as `parameters`", key=True)
 
 
 def _check_messages(builder: Builder, step: model.Step, sources: Mapping[str, str | None]) -> None:

@@ -1,7 +1,8 @@
 """The dialects: what real documents write in place of what the specification asks for, each by the name of its rule.
 
 Who reads which: `document.build` those of a document's structure, `expressions` those of expressions and conditions,
-`engine.operations` those that name operations. Each use is a warning with the correct form, and strictly an error.
+`engine.operations` and `engine.calls` those that name operations and workflows. Each use is a warning with the correct
+form, and strictly an error.
 """
 
 from msgspec import structs
@@ -18,10 +19,11 @@ DIALECTS = {
     "action-name": "An action has a name.",
     "duplicate-action": "A list has no two actions of one name and the same criteria; the second is never reached.",
     "action-parameter-in": "Parameters of an action become inputs of a workflow: they have no `in`.",
-    # Which operation is meant
+    # Which operation or workflow is meant
     "plain-operation-id": "With several source descriptions, an operationId names the one it belongs to.",
     "source-dot-operation": "An operation of a source is `$sourceDescriptions.SOURCE.OPERATION`.",
     "operation-path": "An operationPath is `{$sourceDescriptions.SOURCE.url}` and a JSON Pointer.",
+    "plain-workflow-id": "A workflow of another document is `$sourceDescriptions.SOURCE.WORKFLOW`.",
     # Expressions
     "unknown-root": "An expression starts with `$` and a word of the grammar; what only looks like one is plain text.",
     "body-root": "The body of an answer is `$response.body`.",

@@ -4,8 +4,9 @@ import gc
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 from weakref import WeakValueDictionary
 
@@ -13,7 +14,7 @@ from treadle.diagnostics import Diagnostic, Severity
 from treadle.document import model
 from treadle.document.build import build
 from treadle.document.reader import MAX_TEXT, Reading, read
-from treadle.engine.compile import compile_workflow
+from treadle.engine.compile import check_workflows, compile_workflow
 from treadle.engine.linked import LinkedDocument, Source
 from treadle.engine.program import Program
 from treadle.errors import DocumentInvalid, RunRefused, TreadleError
@@ -23,6 +24,7 @@ from treadle.sources.references import DocumentsMissing, Registry
 MAX_ROUNDS = 100
 """How often loading may find further documents that are referred to."""
 
+_T = TypeVar("_T")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 LARGE_TEXT = 1_000_000
@@ -205,16 +207,35 @@ class Library:
         if loaded.document.workflow(workflow_id) is None:
             known = ", ".join(loaded.workflow_ids)
             raise RunRefused(f"{loaded.name} has no workflow '{workflow_id}'", hint=f"it has {known}")
+        compiled = await self._complete(linkage, partial(compile_workflow, linkage.linked, workflow_id))
+        if isinstance(compiled, Diagnostic):
+            return None, [*loaded.diagnostics, compiled]
+        return compiled.program, compiled.diagnostics
+
+    async def check(self, linkage: Linkage) -> list[Diagnostic]:
+        """Compile every workflow of a linked document, and give every diagnostic."""
+        found = await self._complete(linkage, partial(check_workflows, linkage.linked))
+        if not isinstance(found, Diagnostic):
+            return found
+        each: dict[Diagnostic, None] = {}  # one by one, for some may do without what cannot be brought
+        for workflow_id in linkage.loaded.workflow_ids:
+            each |= dict.fromkeys((await self.compile(linkage, workflow_id))[1])
+        return list(each)
+
+    async def _complete(self, linkage: Linkage, compiling: Callable[..., _T]) -> _T | Diagnostic:
+        """Compile until nothing is missing, or say what cannot be brought.
+
+        Raises:
+            RunRefused: the descriptions refer to too much.
+        """
         for _ in range(MAX_ROUNDS):
             try:
-                compiled = compile_workflow(linkage.linked, workflow_id, strict=linkage.strict, servers=linkage.servers)
+                return compiling(strict=linkage.strict, servers=linkage.servers)
             except DocumentsMissing as missing:
                 problem = await self._bring(missing, linkage)
                 if problem is not None:
-                    return None, [*loaded.diagnostics, problem]
-                continue
-            return compiled.program, compiled.diagnostics
-        raise RunRefused(f"the sources of {loaded.name} refer to more than {MAX_ROUNDS} documents")
+                    return problem
+        raise RunRefused(f"the sources of {linkage.loaded.name} refer to more than {MAX_ROUNDS} documents")
 
     async def _bring(self, missing: DocumentsMissing, linkage: Linkage) -> Diagnostic | None:
         """Load documents that descriptions refer to into the registry, or say why that is not possible."""
@@ -305,6 +326,8 @@ class Library:
             raise RunRefused(f"{path} is a folder", hint="name a document in it") from error
         except OSError as error:
             raise RunRefused(f"{path} cannot be read: {error.strerror}", hint="look at its permissions") from error
+        except ValueError as error:
+            raise RunRefused(f"{path} is no name of a file: {error}", hint="give a path, or an http(s) URL") from error
         try:
             return Text(content.decode("utf-8-sig"), uri)
         except UnicodeDecodeError as error:

@@ -76,9 +76,6 @@ def _action(scope: Scope, action: model.SuccessAction | model.FailureAction, num
         if target is None:
             message = f"action '{action.name}' goes to step '{action.step_id}', which is not in this workflow"
             scope.findings.error("unknown-step", message, (*action.at, "stepId"), near(action.step_id, index))
-    if action.parameters and action.workflow_id is None:
-        message = f"action '{action.name}' names no workflow that could take its parameters"
-        scope.findings.warn("action-parameters", message, (*action.at, "parameters"), "they are ignored")
     retry_after = action.retry_after if isinstance(action, model.FailureAction) else None
     retry_limit = action.retry_limit if isinstance(action, model.FailureAction) else None
     return program.Action(

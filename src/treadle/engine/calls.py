@@ -44,9 +44,6 @@ def read_call(scope: Scope, step: model.Step) -> program.Call | program.Workflow
 
 
 def _workflow_step(scope: Scope, step: model.Step, workflow_id: str) -> program.WorkflowCall | None:
-    if step.request_body is not None:
-        message = f"step '{step.step_id}' calls a workflow, which takes inputs and no body"
-        scope.findings.error("workflow-body", message, step.request_body.at, "give its inputs as `parameters`")
     target = workflow_target(scope, workflow_id, (*step.at, "workflowId"))
     if target is None:
         return None

@@ -18,6 +18,7 @@ from treadle.engine.calls import dependency, read_call
 from treadle.engine.findings import Findings
 from treadle.engine.inputs import check_schema
 from treadle.engine.linked import LinkedDocument
+from treadle.engine.loops import endless_loop
 from treadle.engine.names import near
 from treadle.engine.operations import Operations
 from treadle.engine.order import ordered
@@ -26,6 +27,7 @@ from treadle.engine.scope import Scope, find_workflow
 from treadle.engine.secret_inputs import is_secret
 from treadle.expressions import payload
 from treadle.expressions.syntax import InputReference, Navigation
+from treadle.pointer import Path
 
 
 class Compilation(NamedTuple):
@@ -61,6 +63,21 @@ def compile_workflow(
     workflows = compiler.compiled()
     diagnostics = compiler.diagnostics()
     return Compilation(None if errors(diagnostics) else program.Program(workflows), diagnostics)
+
+
+def check_workflows(
+    linked: LinkedDocument, *, strict: bool = False, servers: Mapping[str, str] | None = None
+) -> list[Diagnostic]:
+    """Compile every workflow of a document, each once, and give every diagnostic; see `compile_workflow`.
+
+    Raises:
+        DocumentsMissing: a description refers to documents that are not loaded.
+    """
+    compiler = _Compiler(servers or {}, strict=strict)
+    for workflow in linked.document.workflows:
+        compiler.number(linked, workflow)
+    compiler.compiled()
+    return compiler.diagnostics()
 
 
 class _Compiler:
@@ -134,7 +151,7 @@ class _Compiler:
             dependency(scope, name, (*workflow.at, "dependsOn", number))
             for number, name in enumerate(workflow.depends_on)
         ]
-        return program.Workflow(
+        whole = program.Workflow(
             workflow_id=workflow.workflow_id,
             steps=tuple(step for step in compiled if step is not None),
             outputs=scope.outputs(workflow.outputs, workflow.at, len(steps)),
@@ -148,6 +165,9 @@ class _Compiler:
                 for source in linked.document.source_descriptions
             },
         )
+        if len(whole.steps) == len(steps):
+            _refuse_endless_loops(scope, whole)
+        return whole
 
     def _step(self, scope: Scope, step: model.Step) -> program.Step | None:
         call = read_call(scope, step)
@@ -254,6 +274,17 @@ def _not_checked(linked: LinkedDocument) -> Iterable[Diagnostic]:
 # Parts of workflows and steps
 
 
+def _refuse_endless_loops(scope: Scope, workflow: program.Workflow) -> None:
+    loop = endless_loop(workflow, scope.link.number(scope.linked, scope.workflow))
+    if loop is None:
+        return
+    step, target = scope.steps[loop.step], scope.steps[loop.target]
+    to = "itself" if step is target else f"step '{target.step_id}'"
+    message = f"step '{step.step_id}' goes back to {to} whatever is answered: nothing on the way round ends this loop"
+    hint = "give the `goto` a criterion, or put an action of type end with one before it"
+    scope.findings.error("endless-loop", message, (*step.at, "onSuccess") if step.on_success else step.at, hint)
+
+
 def _schema(scope: Scope) -> Any:
     """Give the schema of the inputs with everything that it refers to, or None with the finding that says why not."""
     at = (*scope.workflow.at, "inputs")
@@ -284,19 +315,25 @@ def _poll(scope: Scope, step: model.Step) -> program.Poll | None:
     written = step.extensions.get("x-treadle-poll")
     if written is None:
         return None
-    problem = "is an object of interval, maxInterval, backoff and timeout"
-    if isinstance(written, dict):
-        problem = next((f"has no '{name}'" for name in written if name not in _POLL), "")
-        wrong = (name for name, value in written.items() if not _is_seconds(value))
-        problem = problem or next((f"needs a number that is not negative for '{name}'" for name in wrong), "")
-        if not problem and written.get("backoff", 1) < 1:
-            problem = "has a backoff below 1, which would poll faster and faster"
-        if not problem:
-            return program.Poll(**{_POLL[name]: float(value) for name, value in written.items()})
     at = (*step.at, "x-treadle-poll")
-    hint = "for example {interval: 2, maxInterval: 30, timeout: 3600}"
-    scope.findings.error("poll", f"x-treadle-poll {problem}", at, hint)
-    return None
+    problems = dict(_poll_problems(written, at))
+    for place, problem in problems.items():
+        hint = "for example {interval: 2, maxInterval: 30, timeout: 3600}"
+        scope.findings.error("poll", f"x-treadle-poll {problem}", place, hint)
+    return None if problems else program.Poll(**{_POLL[name]: float(value) for name, value in written.items()})
+
+
+def _poll_problems(written: Any, at: Path) -> Iterable[tuple[Path, str]]:
+    if not isinstance(written, dict):
+        yield at, "is an object of interval, maxInterval, backoff and timeout"
+        return
+    for name, value in written.items():
+        if name not in _POLL:
+            yield (*at, name), f"has no '{name}'"
+        elif not _is_seconds(value):
+            yield (*at, name), f"needs a number that is not negative for '{name}'"
+        elif name == "backoff" and value < 1:
+            yield (*at, name), "has a backoff below 1, which would poll faster and faster"
 
 
 def _is_seconds(value: Any) -> bool:

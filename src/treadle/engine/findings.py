@@ -8,11 +8,14 @@ from treadle.diagnostics import Diagnostic, Severity, Span
 from treadle.document.reader import Reading
 from treadle.errors import ExpressionInvalid, TreadleError
 from treadle.expressions.dialect import Finding
+from treadle.expressions.words import shortened
 from treadle.expressions.xpath import ExtraMissing
 from treadle.pointer import Path
 
 MOST_LINES = 8
 """How many of the other lines a hint names."""
+MOST_SAID = 1_000
+"""How many characters of a message or hint are shown."""
 
 
 class _Use(Struct):
@@ -33,12 +36,13 @@ class Findings:
         self._uses: dict[tuple[object, ...], _Use] = {}
 
     def report(self, rule: str, severity: Severity, message: str, span: Span, hint: str | None = None) -> None:
-        """Add a diagnostic."""
-        self.diagnostics.append(Diagnostic(rule, severity, message, span, hint))
+        """Add a diagnostic; what a hostile document makes very long is cut."""
+        hint = None if hint is None else shortened(hint, MOST_SAID)
+        self.diagnostics.append(Diagnostic(rule, severity, shortened(message, MOST_SAID), span, hint))
 
     def error(self, rule: str, message: str, at: Path, hint: str | None = None) -> None:
         """Add an error about the value at a place, once: what workflows and components share is read for each step."""
-        self.add(Diagnostic(rule, Severity.ERROR, message, self.reading.span(at), hint))
+        self.add(Diagnostic(rule, Severity.ERROR, shortened(message, MOST_SAID), self.reading.span(at), hint))
 
     def warn(self, rule: str, message: str, at: Path, hint: str | None = None) -> None:
         """Add a warning about the value at a place."""

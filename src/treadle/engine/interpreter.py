@@ -6,6 +6,7 @@ results give the same run, which is how a journal resumes one.
 """
 
 from collections.abc import Iterable
+from math import inf
 from typing import Any
 
 from msgspec import Struct
@@ -187,20 +188,20 @@ class Run:
         frame.retries = {}
         poll = step.poll or _PLAIN_POLL
         place = (frame.number, index)
-        if by_goto and frame.pace.too_long(place, poll, now):
-            message = f"step '{step.step_id}' polled for {poll.timeout:g} s and did not come to an end"
-            failure = Failure("poll-timeout", message, step.step_id, "raise timeout in x-treadle-poll")
-            self._end_workflow(now, failure)
-            return
+        left = frame.pace.left(place, poll, now) if by_goto else inf
         pause = frame.pace.enter(place, poll, now, by_goto=by_goto)
-        if pause is None:
+        told = None if pause is None else self._state.told_to_wait(last, now)
+        if left <= _CLOCKS_DIFFER or (told or 0.0) > left:
+            message = f"step '{step.step_id}' polled and did not come to an end within its {poll.timeout:g} s"
+            message += f"; the server asks for a pause of {told:g} s" if told is not None else ""
+            self._end_workflow(now, Failure("poll-timeout", message, step.step_id, "raise timeout in x-treadle-poll"))
+        elif pause is None:
             self._due = True
-            return
-        told = self._state.told_to_wait(last, now)
-        if told is not None:
+        elif told is not None:
             self._sleep(told, "retry-after", now)
         else:
-            self._sleep(pause, "poll", now, JITTER)
+            sure = left < pause * (1 + JITTER)  # the last look is when the time is up
+            self._sleep(min(pause, left), "poll", now, 0.0 if sure else JITTER)
 
     def _sleep(self, seconds: float, reason: str, now: float, jitter: float = 0.0) -> None:
         frame = self._state.frame

@@ -1,13 +1,13 @@
 """An Arazzo document together with what its Source Descriptions lead to."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from treadle.diagnostics import Diagnostic
 from treadle.document import model
 from treadle.document.reader import Reading
 from treadle.engine.inputs import closed, properties, required
-from treadle.engine.names import Signature
+from treadle.engine.names import Reach
 from treadle.engine.schema import SchemaInvalid, linked_schema
 from treadle.sources.openapi import Description
 
@@ -33,10 +33,10 @@ class LinkedDocument:
     Attributes:
         uri: its canonical URI: `$self`, resolved, or else where it was found.
         sources: by the name of the Source Description; filled in when all of them are at hand.
-        signatures: of the workflows that `$workflows` reaches, when they were asked for.
+        reach: the workflows that `$workflows` reaches, when they were asked for.
     """
 
-    __slots__ = ("_schemas", "diagnostics", "document", "reading", "signatures", "sources", "uri")
+    __slots__ = ("_schemas", "diagnostics", "document", "reach", "reading", "sources", "uri")
 
     def __init__(
         self, document: model.Document, reading: Reading, uri: str, diagnostics: list[Diagnostic] | None = None
@@ -46,7 +46,7 @@ class LinkedDocument:
         self.uri = uri
         self.diagnostics = diagnostics or []
         self.sources: dict[str, Source] = {}
-        self.signatures: Mapping[str, Signature] | None = None
+        self.reach: Reach | None = None
         self._schemas: dict[str, Any] = {}
 
     def linked(self) -> Iterator[tuple[str, "LinkedDocument"]]:

@@ -39,6 +39,23 @@ class Signature(NamedTuple):
     outputs: frozenset[str] | None = None
 
 
+class Reach:
+    """The workflows that `$workflows` reaches.
+
+    Attributes:
+        signatures: by workflowId.
+        names: what is known of them, as the readers of expressions need it.
+    """
+
+    __slots__ = ("names", "signatures")
+
+    def __init__(self, signatures: Mapping[str, Signature]) -> None:
+        self.signatures = signatures
+        fields = {(flow, "inputs"): it.inputs for flow, it in signatures.items()}
+        fields |= {(flow, "outputs"): it.outputs for flow, it in signatures.items()}
+        self.names = {key: names for key, names in fields.items() if names is not None}
+
+
 class Declared:
     """The names that the expressions of one workflow can use.
 
@@ -48,7 +65,7 @@ class Declared:
         inputs: its inputs with their schemas, or None where it declares none.
         closed: it takes no others.
         outputs: for steps that call a workflow, what that gives; None where it is not known.
-        workflows: the workflows that `$workflows` reaches, by their ids.
+        reach: the workflows that `$workflows` reaches.
 
     Attributes:
         index: the number of each step, by its id.
@@ -61,7 +78,7 @@ class Declared:
         steps: tuple[model.Step, ...],
         inputs: dict[str, Any] | None,
         outputs: Mapping[str, frozenset[str] | None],
-        workflows: Mapping[str, Signature],
+        reach: Reach,
         *,
         closed: bool,
     ) -> None:
@@ -69,16 +86,14 @@ class Declared:
         self.steps = steps
         self.inputs = inputs
         self.closed = closed
-        self.workflows = workflows
+        self.workflows = reach.signatures
         self.index = {step.step_id: number for number, step in enumerate(steps)}
         known = {step.step_id: _outputs(step, outputs) for step in steps}
         taken = frozenset(inputs) if inputs is not None else None
-        fields = {(flow, "inputs"): it.inputs for flow, it in workflows.items()}
-        fields |= {(flow, "outputs"): it.outputs for flow, it in workflows.items()}
         self.names = Names(
             taken,
             {step_id: given for step_id, given in known.items() if given is not None},
-            {key: names for key, names in fields.items() if names is not None},
+            reach.names,
             _given(workflow, outputs),
         )
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from math import inf
 
 from treadle.engine.program import Poll
 
@@ -53,9 +54,11 @@ class Pace:
         self._seen[step] = self._pauses + (pause is not None)
         return pause
 
-    def too_long(self, step: Place, poll: Poll, now: float) -> bool:
-        """Say whether a loop through this step has gone on for longer than the document allows."""
-        return poll.timeout is not None and step in self._since and now - self._since[step] > poll.timeout
+    def left(self, step: Place, poll: Poll, now: float) -> float:
+        """Give the seconds that a loop through this step may still go on, as the document allows."""
+        if poll.timeout is None or step not in self._since:
+            return inf
+        return poll.timeout - (now - self._since[step])
 
 
 def retry_after_seconds(value: str | None, now: float) -> float | None:

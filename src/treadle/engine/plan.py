@@ -3,7 +3,7 @@
 Nothing is sent for it. What only an answer can tell stands in the requests as the expression that will give it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from treadle.engine.calls import credential
@@ -12,8 +12,8 @@ from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import Secrets
 from treadle.expressions import payload
 from treadle.expressions.evaluate import Context, Missing, evaluate
-from treadle.expressions.payload import Payload, resolve
-from treadle.expressions.syntax import Template, dump
+from treadle.expressions.payload import Items, Members, Payload, resolve
+from treadle.expressions.syntax import InputReference, Navigation, Template, dump
 from treadle.expressions.words import to_text
 from treadle.sources.request import Argument as Given
 from treadle.sources.request import RequestInvalid, build_request
@@ -48,9 +48,8 @@ def _workflow(
         workflows={workflow.workflow_id: {"inputs": inputs}},
     )  # fmt: skip
     for call in workflow.depends_on:
-        if call.workflow not in within:
-            inner = _inputs(call, inputs, context)
-            yield from _workflow(program, call.workflow, inner, _place(caller, "dependsOn"), (*within, number), secrets)
+        inner = _inputs(call, inputs, context)
+        yield from _workflow(program, call.workflow, inner, _place(caller, "dependsOn"), (*within, number), secrets)
     for step in workflow.steps:
         yield _step(program, workflow, step, context, caller)
         called = step.call
@@ -82,17 +81,29 @@ def _step(program: Program, workflow: Workflow, step: Step, context: Context, ca
     if isinstance(step.call, WorkflowCall):
         entry |= {"calls": program.workflows[step.call.workflow].workflow_id, "credentials": []}
     else:
-        entry |= _request(step.call, context)
+        entry |= _request(step.call, context, caller)
         entry["credentials"] = list(_credentials(step, step.call))
     actions = [("onSuccess", action) for action in step.on_success] + [("onFailure", a) for a in step.on_failure]
     entry["actions"] = [_action(program, workflow, when, action) for when, action in actions]
     return entry
 
 
-def _request(call: Call, context: Context) -> dict[str, Any]:
+def _request(call: Call, context: Context, caller: str) -> dict[str, Any]:
+    fails: list[str] = []
+    left_out: list[str] = []
+    if not caller:  # what a workflow that is called gets may be known only later; what the user gave is known now
+        _find_absent(call, context, fails, left_out)
     unknown: list[str] = []
-    given = [Given(argument.spec, _value(argument.value, context, unknown)) for argument in call.arguments]
+    given = [
+        Given(argument.spec, _value(argument.value, context, unknown))
+        for argument in call.arguments
+        if caller or _is_needed(argument) or _absent(argument.value, context) is None
+    ]
     entry: dict[str, Any] = {"method": call.operation.method}
+    if left_out:
+        entry["leftOut"] = left_out
+    if fails:
+        entry["fails"] = fails
     try:
         request = build_request(call.operation, call.server, given, None)
     except RequestInvalid as error:
@@ -103,6 +114,53 @@ def _request(call: Call, context: Context) -> dict[str, Any]:
     if call.body is not None:
         entry["contentType"] = call.body.content_type
     return entry
+
+
+def _find_absent(call: Call, context: Context, fails: list[str], left_out: list[str]) -> None:
+    """Find the values that nobody gave: a run leaves some of them out, and cannot do without others (`request_of`)."""
+    for argument in call.arguments:
+        why = _absent(argument.value, context)
+        if why is not None:
+            found = fails if _is_needed(argument) else left_out
+            found.append(f"parameter '{argument.spec.name}' in {argument.spec.location} has no value: {why}")
+    if call.body is None:
+        return
+    why = _absent(call.body.payload, context)
+    if why is not None:
+        fails.append(f"the request body has no value: {why}")
+    for part in _parts(call.body.payload):
+        why = _absent(part, context)
+        if why is not None:
+            left_out.append(f"a part of the request body has no value: {why}")
+
+
+def _is_needed(argument: Argument) -> bool:
+    return argument.spec.required or isinstance(argument.value, Template)
+
+
+def _parts(prepared: Payload) -> Iterator[Payload]:
+    match prepared:
+        case Members(members):
+            inner: Iterable[Payload] = members.values()
+        case Items(items):
+            inner = items
+        case _:
+            return
+    for entry in inner:
+        yield entry
+        yield from _parts(entry)
+
+
+def _absent(prepared: Payload, context: Context) -> str | None:
+    """Say why there is no value, where only an input could have given it."""
+    if isinstance(prepared, Members | Items):
+        return None
+    for node in payload.expressions(prepared):
+        base = node.base if isinstance(node, Navigation) else node
+        value = evaluate(node, context) if isinstance(base, InputReference) else None
+        if isinstance(value, Missing):
+            return value.why
+    return None
 
 
 def _value(prepared: Payload, context: Context, unknown: list[str]) -> Any:

@@ -7,7 +7,7 @@ from treadle import pointer
 from treadle.document import model
 from treadle.engine.findings import Findings
 from treadle.engine.linked import LinkedDocument
-from treadle.engine.names import Declared, Signature, near
+from treadle.engine.names import Declared, Reach, Signature, near
 from treadle.engine.operations import Operations
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import payload
@@ -94,7 +94,8 @@ class Scope:
                 self.findings.refused(entry.finding, where, rule)
             else:
                 self.findings.dialects([entry.finding], text, where)
-        self.check_names(payload.expressions(value), at, number)
+        for where, expression in payload.located(value, at):
+            self.check_names((expression,), where, number)
         return value
 
     def _component_value(self, text: str, at: Path) -> tuple[Any, Path]:
@@ -209,14 +210,14 @@ def _of(linked: LinkedDocument | None, workflow_id: str) -> Target | None:
     return None if linked is None or workflow is None else (linked, workflow)
 
 
-def reachable(linked: LinkedDocument) -> Mapping[str, Signature]:
+def reachable(linked: LinkedDocument) -> Reach:
     """Give the workflows that `$workflows` reaches: the document's own, and those of its Arazzo sources."""
-    if linked.signatures is None:
+    if linked.reach is None:
         found: dict[str, Signature] = {}
         for document in (*(other for _, other in linked.linked()), linked):
             found |= {flow.workflow_id: signature(document, flow) for flow in document.document.workflows}
-        linked.signatures = found
-    return linked.signatures
+        linked.reach = Reach(found)
+    return linked.reach
 
 
 def signature(linked: LinkedDocument, workflow: model.Workflow) -> Signature:

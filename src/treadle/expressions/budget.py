@@ -8,6 +8,8 @@ from treadle.errors import ExpressionInvalid
 
 UNITS = 1_000_000
 """What one query or expression may spend on one context."""
+MAX_LENGTH = 20_000
+"""How many characters a query or expression may have: libraries take time and memory for each."""
 
 
 class OutOfBudget(ExpressionInvalid):

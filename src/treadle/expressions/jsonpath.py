@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import goessner
-from treadle.expressions.budget import Budget, OutOfBudget
+from treadle.expressions.budget import MAX_LENGTH, Budget, OutOfBudget
 from treadle.expressions.patterns import iregexp
 from treadle.expressions.words import absent, kind
 
@@ -111,6 +111,8 @@ def compiled(text: str, version: str = RFC9535) -> Query:
     """
     from jsonpath_rfc9535 import JSONPathError  # noqa: PLC0415 - imported when a document has a query
 
+    if len(text) > MAX_LENGTH:
+        raise ExpressionInvalid(f"a query of {len(text):,} characters is too long; {MAX_LENGTH:,} may be read")
     script = goessner.rewritten(text) if version == GOESSNER else None
     written = text if script is None else script.text
     try:

@@ -195,21 +195,26 @@ def _select(selection: Selection, context: Context) -> Any:
 
 def expressions(payload: Payload) -> Iterator[Expression]:
     """Give every expression in a payload."""
+    return (expression for _, expression in located(payload))
+
+
+def located(payload: Payload, at: Path = ()) -> Iterator[tuple[Path, Expression]]:
+    """Give every expression in a payload, and the place of its text: `at` and the way from there."""
     match payload:
         case Constant():
             return
         case Members(members):
-            for entry in members.values():
-                yield from expressions(entry)
+            for name, entry in members.items():
+                yield from located(entry, (*at, name))
         case Items(items):
-            for entry in items:
-                yield from expressions(entry)
+            for index, entry in enumerate(items):
+                yield from located(entry, (*at, index))
         case Selection(context, selector):
-            yield context
-            yield from () if isinstance(selector, str) else expressions(selector)
+            yield (*at, "context"), context
+            yield from () if isinstance(selector, str) else located(selector, (*at, "selector"))
         case Template(parts):
             for part in parts:
                 if not isinstance(part, str):
-                    yield part
+                    yield at, part
         case _:
-            yield payload
+            yield at, payload

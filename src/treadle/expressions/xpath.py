@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import xml
-from treadle.expressions.budget import UNITS
+from treadle.expressions.budget import MAX_LENGTH, UNITS
 from treadle.expressions.words import kind, shortened, to_text
 
 XPATH_10 = "xpath-10"
@@ -54,6 +54,8 @@ def check(version: str, text: str) -> None:
     if any(find_spec(library) is None for library in ("lxml", "elementpath")):
         message = "this document needs XPath, and the libraries for it are not installed"
         raise ExtraMissing(message, 0, len(text), hint='pip install "treadle[xpath]"')
+    if len(text) > MAX_LENGTH:
+        raise ExpressionInvalid(f"an expression of {len(text):,} characters is too long; {MAX_LENGTH:,} may be read")
     try:
         if version == XPATH_10:
             from treadle.expressions import xpath1  # noqa: PLC0415 - imported when a document needs XPath

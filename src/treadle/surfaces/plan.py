@@ -39,6 +39,10 @@ def _step(number: int, step: dict[str, Any]) -> Iterator[str]:
         yield f"       {name}: {value}"
     if "contentType" in step:
         yield f"       with a body of type {step['contentType']}"
+    for left_out in step.get("leftOut", ()):
+        yield f"       left out: {left_out}"
+    for why in step.get("fails", ()):
+        yield f"       fails: {why}"
     if "problem" in step:
         yield f"       not yet complete: {step['problem']}"
     for action in step["actions"]:
