@@ -231,7 +231,8 @@ def object_of(
     by_name = {field.name: field for field in fields}
     title = re.sub(r"(?<!^)([A-Z])", r" \1", struct.__name__) + " Object"
     article = "an" if title[0] in "AEIOU" else "a"
-    needed = ", ".join(f"{field.name}: …" for field in fields if field.required) or f"{fields[0].name}: …"
+    required = [field for field in fields if field.required]
+    needed = ", ".join(f"{field.name}: …" for field in required or fields[:1])
 
     def read(builder: Builder, value: Any, at: Path) -> Any:
         if not isinstance(value, dict):
@@ -240,39 +241,47 @@ def object_of(
             return REFUSED
         found: dict[str, Any] = {"at": at}
         extensions: dict[str, Any] = {}
-        refused = False
         for name, entry in value.items():
             field = by_name.get(name)
             if field is not None:
-                result = field.read(builder, entry, (*at, name))
-                if result is not REFUSED:
-                    found[field.attribute] = result
-                elif field.instead is not None:
-                    found[field.attribute] = field.instead
-                elif with_holes and not field.required:
-                    builder.holes.add(at)
-                else:
-                    refused = True
+                found[field.attribute] = field.read(builder, entry, (*at, name))
                 check_since(builder, f"the field '{name}'", field.since, (*at, name), key=True)
             elif name.startswith("x-"):
                 extensions[name] = entry
             else:
                 _unknown_field(builder, title, name, tuple(by_name), at)
-        for field in fields:
-            if field.required and field.name not in value:
-                where = f" in {label(at)}" if at else ""
-                builder.error(
-                    "missing-field", f"the required field '{field.name}' is absent{where}", at, f"add `{field.name}:`"
-                )
-                found[field.attribute] = field.instead
-                refused |= field.instead is None
-        if refused:
+        for field in required:
+            if field.name not in value:
+                found[field.attribute] = _missing(builder, field, at)
+        # Every field is looked at: each that is left out makes a hole.
+        wrong = [field for field in fields if found.get(field.attribute) is REFUSED]
+        left_out = [_left_out(builder, field, found, with_holes=with_holes) for field in wrong]
+        if not all(left_out):
             return REFUSED
         if keep_extensions:
             found["extensions"] = extensions
         return struct(**found)
 
     return read
+
+
+def _missing(builder: Builder, field: Field, at: Path) -> Any:
+    where = f" in {label(at)}" if at else ""
+    message = f"the required field '{field.name}' is absent{where}"
+    builder.error("missing-field", message, at, f"add `{field.name}:`")
+    return REFUSED
+
+
+def _left_out(builder: Builder, field: Field, found: dict[str, Any], *, with_holes: bool) -> bool:
+    """Put what stands for a refused value in its place, or leave it out; False where the Object cannot be without."""
+    if field.instead is not None:
+        found[field.attribute] = field.instead
+    elif with_holes and not field.required:
+        del found[field.attribute]
+        builder.holes.add(found["at"])
+    else:
+        return False
+    return True
 
 
 def check_since(builder: Builder, what: str, since: str, at: Path, *, key: bool = False) -> None:

@@ -26,6 +26,9 @@ _PARTS = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _IN_CLASS = re.compile(r"\\(?:(?P<nul>0)(?![0-9])|(?P<backspace>b)|.)", re.DOTALL)
+_ALWAYS = {
+    "any": r"[\s\S]", "none": r"[^\s\S]", "nul": r"\x00", "backspace": r"\x08", "dot": r"[^\n\r\u2028\u2029]", "brace": r"\{",
+}  # fmt: skip
 _WORD = "[0-9A-Za-z_]"
 _EDGES = {
     "b": rf"(?:(?<={_WORD})(?!{_WORD})|(?<!{_WORD})(?={_WORD}))",
@@ -43,28 +46,13 @@ def known_to_engines(pattern: str, *, linear: bool) -> str:
             groups[part["group"]] = count
 
     def written(part: re.Match[str]) -> str:
-        match part.lastgroup:
-            case "any":
-                return r"[\s\S]"
-            case "none":
-                return r"[^\s\S]" if linear else "(?!)"
-            case "name" if part["name"] in groups:
-                return rf"(?:\{groups[part['name']]})"
-            case "nul":
-                return r"\x00"
-            case "edge":
-                # One engine has a switch for this, the other looks around.
-                return rf"(?-u:\{part['edge']})" if linear else _EDGES[part["edge"]]
-            case "class":
-                return _IN_CLASS.sub(_written_in_class, part[0])
-            case "dot":
-                return r"[^\n\r\u2028\u2029]"
-            case "brace":
-                return r"\{"
-        return part[0]
+        if part["name"] in groups:
+            return rf"(?:\{groups[part['name']]})"
+        if part["edge"]:
+            # One engine has a switch for this, the other looks around.
+            return rf"(?-u:\{part['edge']})" if linear else _EDGES[part["edge"]]
+        if part["class"]:
+            return _IN_CLASS.sub(lambda inner: _ALWAYS.get(inner.lastgroup or "", inner[0]), part[0])
+        return _ALWAYS.get(part.lastgroup or "", part[0])
 
     return _PARTS.sub(written, pattern)
-
-
-def _written_in_class(part: re.Match[str]) -> str:
-    return {"nul": r"\x00", "backspace": r"\x08"}.get(part.lastgroup or "", part[0])
