@@ -43,6 +43,9 @@ HOSTILE = {
     "xml": "<r>" + "<i a='1'><b>x</b></i>" * 3_000 + "</r>",
     "number": "<r><n>1000000000</n></r>",
     "xmltext": f"<r>{'a' * 300}</r>",
+    "attributes": "<r " + " ".join(f"a{number}=''" for number in range(200_000)) + "/>",
+    "namespaces": "<r " + " ".join(f"xmlns:a{number}='u'" for number in range(2_000)) + ">" + "<a/>" * 50_000 + "</r>",
+    "declarations": "<r>" + "<a xmlns='u'/>" * 3_000 + "</r>",
 }
 
 

@@ -41,7 +41,10 @@ _URI_REFERENCE = re.compile(f"{_IN_URIS}(?:#{_IN_URIS})?")
 
 
 def build(reading: Reading) -> tuple[model.Document | None, list[Diagnostic]]:
-    """Build the document, or None where its structure does not allow it; the diagnostics hold every finding."""
+    """Build the document, or None where its structure does not allow it; the diagnostics hold every finding.
+
+    Where they hold an error, the document has holes: it is there to find what else is wrong, not to be run.
+    """
     builder = Builder(reading)
     document = _build(builder, reading.value)
     if document is not None:
@@ -79,7 +82,7 @@ def _build(builder: Builder, value: Any) -> model.Document | None:
     if number or version == matched[1]:
         message = f"version {written(version)} of Arazzo is not three numbers"
         builder.dialect("version-number", message, ("arazzo",), f"write `arazzo: {matched[1]}.0`")
-    document = object_of(model.Document, _DOCUMENT)(builder, {**value, "arazzo": matched[0]}, ())
+    document = object_of(model.Document, _DOCUMENT, with_holes=True)(builder, {**value, "arazzo": matched[0]}, ())
     return None if document is REFUSED else document
 
 
@@ -101,7 +104,8 @@ def _uri_reference(builder: Builder, value: Any, at: Path) -> Any:
     try:
         urlsplit(text)
     except ValueError as error:
-        builder.error("uri", f"{label(at)} is no URI-reference: {str(error).lower()}", at)
+        hint = "brackets in a host are for IPv6 addresses, such as [::1]"
+        builder.error("uri", f"{label(at)} is no URI-reference: {str(error).lower()}", at, hint)
         return REFUSED
     if not _URI_REFERENCE.fullmatch(text):
         hint = "spaces and other characters are percent-encoded in a URI, such as %20"
@@ -284,6 +288,7 @@ _STEP = object_of(
         Field("dependsOn", "depends_on", _depends, since="1.1"),
     ),
     keep_extensions=True,
+    with_holes=True,
 )
 _WORKFLOW = object_of(
     model.Workflow,
@@ -300,6 +305,7 @@ _WORKFLOW = object_of(
         Field("parameters", "parameters", _PARAMETERS),
     ),
     keep_extensions=True,
+    with_holes=True,
 )
 _DOCUMENT = (
     Field("arazzo", "arazzo", _string, required=True),
@@ -317,6 +323,7 @@ _DOCUMENT = (
             ),
         ),
         required=True,
+        instead=model.Info("", ""),
     ),
     Field(
         "sourceDescriptions",
@@ -333,6 +340,7 @@ _DOCUMENT = (
             at_least=1,
         ),
         required=True,
+        instead=(),
     ),
     Field("workflows", "workflows", list_of(_WORKFLOW, at_least=1), required=True),
     Field(

@@ -30,7 +30,7 @@ def check_document(builder: Builder, document: model.Document) -> None:
     _reachable(builder, sources, "source")
     _reachable(builder, workflows, "workflow")
     if document.self_uri is not None and "#" in document.self_uri:
-        builder.error("self-fragment", "'$self' must not have a fragment", ("$self",))
+        builder.error("self-fragment", "'$self' must not have a fragment", ("$self",), "end it before the `#`")
     components = document.components
     types = {source.name: source.type for source in document.source_descriptions}
     for workflow in document.workflows:
@@ -51,10 +51,11 @@ def _check_workflow(
     _check_actions(builder, workflow.failure_actions, components.failure_actions, components)
     _check_parameters(builder, workflow.parameters, components)
     for step in workflow.steps:
-        _check_target(builder, step)
-        _check_messages(builder, step, sources)
+        if step.at not in builder.holes:  # what it calls may be what is not there
+            _check_target(builder, step)
+            _check_messages(builder, step, sources)
+            _check_locations(builder, step)
         _check_parameters(builder, step.parameters, components)
-        _check_locations(builder, step)
         _check_actions(builder, step.on_success, components.success_actions, components)
         _check_actions(builder, step.on_failure, components.failure_actions, components)
         _check_criteria(builder, step.success_criteria)
@@ -202,7 +203,8 @@ def _check_reusable(builder: Builder, action: model.Reusable) -> None:
 def _check_action(builder: Builder, action: Action, components: model.Components) -> None:
     targets = [name for name in (action.step_id, action.workflow_id) if name is not None]
     if len(targets) > 1:
-        builder.error("action-target", f"action '{action.name}' has both stepId and workflowId", action.at)
+        message = f"action '{action.name}' has both stepId and workflowId"
+        builder.error("action-target", message, action.at, "keep one of the two")
     if action.type == "goto" and not targets:
         builder.error("action-target", f"action '{action.name}' does not say where to go", action.at, "add `stepId:`")
     if action.type == "end" and targets:

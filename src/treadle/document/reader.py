@@ -229,11 +229,11 @@ def _yaml_invalid(message: str, name: str) -> DocumentInvalid:
     span = Span(name, line, column, line, column + 1)
     phrase = _NOISE.sub("", message).strip(" :")
     if "int_max_str_digits" in message:
-        return _invalid("document-limit", f"{name} has a number of thousands of digits", name)
+        return _invalid("document-limit", f"{name} has a number of thousands of digits", name, "write it as a text")
     for words, plain in _PLAIN.items():
         phrase = plain if words in message else phrase
     if _LIMIT in message:
-        limit = Diagnostic("document-limit", Severity.ERROR, phrase, span)
+        limit = Diagnostic("document-limit", Severity.ERROR, phrase, span, "write less into one document")
         return DocumentInvalid(f"{name} is more than is read: {phrase}", [limit])
     diagnostic = Diagnostic("yaml-syntax", Severity.ERROR, phrase, span, "the text must be YAML 1.2 or JSON")
     return DocumentInvalid(f"{name} is not valid YAML: {phrase}", [diagnostic])

@@ -4,13 +4,14 @@ import gc
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 from weakref import WeakValueDictionary
 
-from treadle.diagnostics import Diagnostic, Severity
+from treadle.diagnostics import Diagnostic, Severity, Span
 from treadle.document import model
 from treadle.document.build import build
 from treadle.document.reader import MAX_TEXT, Reading, read
@@ -29,6 +30,19 @@ _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 LARGE_TEXT = 1_000_000
 """From how many characters on a text is large."""
+
+
+_PARTS_REFUSED = frozenset({
+    "expression-version", "missing-field", "negative", "reference", "unknown-value", "uri", "wrong-type",
+})  # fmt: skip
+"""What is said of a part that the document is then looked at without."""
+_CONSEQUENCES = frozenset({
+    "missing-body", "missing-parameter", "reference", "unknown-input", "unknown-operation", "unknown-output",
+    "unknown-parameter", "unknown-step", "unknown-workflow",
+})  # fmt: skip
+"""What may then be said only because that part is not there to be referred to."""
+_NOT_ASKED_FOR = frozenset({"offline", "source"})
+"""What is said of sources, before it is known where they are."""
 
 
 class Text(NamedTuple):
@@ -121,7 +135,30 @@ class Library:
         except TreadleError as error:
             found = Diagnostic("not-found", Severity.ERROR, error.message, None, self._known(error.hint))
             raise DocumentInvalid(error.message, [found], hint=found.hint) from error
-        return self._built(read(text, str(path) if path else source), uri)
+        reading = read(text, str(path) if path else source)
+        try:
+            return self._built(reading, uri)
+        except DocumentInvalid as error:
+            raise DocumentInvalid(str(error), await self._and_more(reading, uri, error.diagnostics)) from None
+
+    async def _and_more(self, reading: Reading, uri: str, known: list[Diagnostic]) -> list[Diagnostic]:
+        """Add what else is wrong with a document whose structure is: all that can be found without what is missing.
+
+        Sources are only read where they are files beside it, since nobody has asked yet for anything to be fetched.
+        """
+        document, diagnostics = build(reading)
+        if document is None:
+            return known
+        found = dict.fromkeys(known)
+        holes = not _PARTS_REFUSED.isdisjoint(each.rule for each in known)
+        left_out = _NOT_ASKED_FOR | _CONSEQUENCES if holes else _NOT_ASKED_FOR
+        loaded = LoadedDocument(document, reading, uri, diagnostics)
+        with suppress(TreadleError):  # of a document that is refused anyway
+            linkage = await self.link(loaded, offline=True)
+            for workflow_id in loaded.workflow_ids:
+                _, more = await self.compile(linkage, workflow_id)
+                found |= dict.fromkeys(each for each in more if each.rule not in left_out)
+        return list(found)
 
     def _built(self, reading: Reading, uri: str) -> LoadedDocument:
         document, diagnostics = build(reading)
@@ -250,7 +287,7 @@ class Library:
                 return error.diagnostics[0]
             except TreadleError as error:
                 message = f"a description refers to {uri}, which cannot be used: {error.message}"
-                return Diagnostic("source", Severity.ERROR, message, None, error.hint)
+                return Diagnostic("source", Severity.ERROR, message, _place(linkage.linked, missing.base), error.hint)
         return None
 
     def _check_names(self, documents: list[LoadedDocument], overrides: Mapping[str, str]) -> None:
@@ -356,6 +393,16 @@ def _out_of_reach(loaded: LoadedDocument, source: model.SourceDescription, why: 
     message = f"source '{source.name}' is out of reach, so nothing that needs it is checked: {why}"
     problem = Diagnostic("offline", Severity.WARNING, message, span, f"give it with --source {source.name}=FILE")
     return Source(source.type or "openapi", problem=problem, out_of_reach=True)
+
+
+def _place(linked: LinkedDocument, uri: str) -> Span | None:
+    """Give the place of the Source Description that led to a description, or of the first one in its document."""
+    for document in (linked, *(other for _, other in linked.linked())):
+        for entry in document.document.source_descriptions:
+            found = document.sources[entry.name].description
+            if found is not None and uri in (found.uri, *found.registry.documents):
+                return document.reading.span((*entry.at, "url"))
+    return None
 
 
 def _leave_out(linked: LinkedDocument, uri: str) -> None:

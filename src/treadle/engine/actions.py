@@ -45,7 +45,7 @@ def _context(scope: Scope, criterion: model.Criterion, at: Path) -> Expression |
     value = scope.value(criterion.context, at, len(scope.steps))
     if isinstance(value, payload.Constant | Template | payload.Members | payload.Items | payload.Selection):
         message = f"the context `{criterion.context}` is no runtime expression"
-        scope.findings.error("criterion-context", message, at)
+        scope.findings.error("criterion-context", message, at, "write it as in `$response.body`")
         return None
     return value
 

@@ -232,7 +232,7 @@ def _body(scope: Scope, step: model.Step, declared: BodySpec | None, method: str
             scope.findings.error("missing-body", message, step.at, "add `requestBody: {payload: …}`")
         if written is not None and written.replacements:
             at = (*written.at, "replacements")
-            scope.findings.error("missing-body", "there is no payload to replace anything in", at)
+            scope.findings.error("missing-body", "there is no payload to replace anything in", at, "add `payload:`")
         return None
     number = scope.number(step)
     content_type = written.content_type or (declared.media_types[0] if declared and declared.media_types else None)

@@ -142,7 +142,7 @@ class _Compiler:
         steps = ordered(workflow)
         if steps is None:
             message = f"the steps of workflow '{workflow.workflow_id}' depend on each other in a circle"
-            findings.error("depends-on-circle", message, (*workflow.at, "steps"), "take one `dependsOn` away")
+            findings.error("depends-on-circle", message, (*workflow.at, "steps"), _ONE_AWAY)
             steps = workflow.steps
         scope = Scope(self, linked, workflow, steps, findings)
         compiled = [self._step(scope, step) for step in steps]
@@ -215,7 +215,7 @@ class _Compiler:
                     ids = " -> ".join(f"'{self._wanted[index][1].workflow_id}'" for index in (number, *way))
                     message = f"workflow '{workflow.workflow_id}' would have to be completed before itself: {ids}"
                     at = (*workflow.at, "dependsOn", place)
-                    self._findings[self.document(linked)].error("depends-on-circle", message, at)
+                    self._findings[self.document(linked)].error("depends-on-circle", message, at, _ONE_AWAY)
                     break
 
 
@@ -306,6 +306,7 @@ def _step_elsewhere(scope: Scope, text: str) -> tuple[LinkedDocument, model.Work
     return *target, step_id
 
 
+_ONE_AWAY = "take one `dependsOn` away"
 _LARGEST = 1.7976931348623157e308
 """What a number of YAML may be at most to be a float."""
 _POLL = {"interval": "interval", "maxInterval": "max_interval", "backoff": "backoff", "timeout": "timeout"}

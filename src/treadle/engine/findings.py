@@ -18,6 +18,15 @@ MOST_SAID = 1_000
 """How many characters of a message or hint are shown."""
 
 
+_HINTS = {
+    "condition-syntax": "a condition is such as `$statusCode == 200 && $response.body#/state != 'failed'`",
+    "expression-syntax": "expressions are such as `$inputs.name`, `$steps.id.outputs.name`, `$response.body#/pointer`",
+    "inputs-schema": "inputs are described by JSON Schema 2020-12",
+    "unknown-operation": "write `operationId: $sourceDescriptions.NAME.ID`",
+}
+"""What to do where a reader says only what is wrong."""
+
+
 class _Use(Struct):
     """A dialect in a text: the diagnostic that says so, and every place where the text stands."""
 
@@ -55,7 +64,7 @@ class Findings:
 
     def not_yet(self, what: str, at: Path) -> None:
         """Add the error that something is valid, but not run."""
-        self.error("not-supported", f"{what} cannot be run by this version of Treadle", at)
+        self.error("not-supported", f"{what} cannot be run by this version of Treadle", at, "run a workflow without it")
 
     def refused(self, error: TreadleError, at: Path, rule: str = "expression-syntax") -> None:
         """Add what a reader raised; that an extra is missing, once."""
@@ -65,7 +74,8 @@ class Findings:
                 return
         start = error.start if isinstance(error, ExpressionInvalid) else 0
         end = error.end if isinstance(error, ExpressionInvalid) else None
-        self.report(rule, Severity.ERROR, error.message, self.reading.span(at, start, end), error.hint)
+        hint = error.hint or _HINTS.get(rule)
+        self.report(rule, Severity.ERROR, error.message, self.reading.span(at, start, end), hint)
 
     def dialects(self, findings: Iterable[Finding], text: str, at: Path) -> None:
         """Add each dialect: strictly every use, else one for each text, however often that text stands in the document.

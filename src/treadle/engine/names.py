@@ -170,7 +170,7 @@ def _outputs(step: model.Step, called: Mapping[str, frozenset[str] | None]) -> f
     return None if given is None else given | frozenset(step.outputs)
 
 
-def near(name: str, known: Iterable[str]) -> str | None:
+def near(name: str, known: Iterable[str]) -> str:
     """Name what was probably meant, else what there is."""
     names = list(known)
     if len(names) <= MOST_COMPARED:
@@ -179,4 +179,4 @@ def near(name: str, known: Iterable[str]) -> str | None:
         close = [other for other in names if other.lower() == name.lower()]
     if close:
         return f"did you mean '{close[0]}'?"
-    return f"there are {', '.join(nsmallest(8, names))}" if names else None
+    return f"there are {', '.join(nsmallest(8, names))}" if names else "there are none"

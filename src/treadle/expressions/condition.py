@@ -23,6 +23,8 @@ _NO_OPERATORS = {
     "or": "write `||`",
     "contains": "a criterion of type regex looks for a text in its context",
     "matches": "a criterion of type regex does that",
+    "in": "compare with each value, joined by `||`",
+    "not": "write `!`",
 }
 """What people write for an operator, and what to do instead."""
 
@@ -133,13 +135,18 @@ class _Parser:
         for operator in COMPARISONS:
             begin = self.at
             if self.take(operator):
-                if self.text.startswith("=", self.at):
+                if self.text.startswith("=", self.at) or self.text.startswith("<>", begin):
                     written = self.text[begin : self.at + 1]
                     self.at = begin
-                    self.fail(f"{written!r} is no operator of Arazzo", f"write `{operator[0]}=`")
+                    correct = "!=" if written == "<>" else f"{operator[0]}="
+                    self.fail(f"{written!r} is no operator of Arazzo", f"write `{correct}`")
                 return Comparison(operator, left, self.unary(depth, compared=True))
         if self.text.startswith("=", self.at):
-            self.fail("'=' is no operator of Arazzo", "write `==`")
+            regex = self.text.startswith("=~", self.at)
+            self.fail(
+                f"'{'=~' if regex else '='}' is no operator of Arazzo",
+                _NO_OPERATORS["matches"] if regex else "write `==`",
+            )
         return left
 
     def unary(self, depth: int, *, compared: bool = False) -> Condition:
@@ -177,7 +184,8 @@ class _Parser:
             return Literal(number)
         self.at = begin
         if not compared:
-            self.fail(f"{word or character!r} is no literal and no runtime expression", "strings stand in 'quotes'")
+            hint = _NO_OPERATORS.get(word.lower(), "strings stand in 'quotes'")
+            self.fail(f"{word or character!r} is no literal and no runtime expression", hint)
         return self.unquoted()
 
     def word(self) -> str:

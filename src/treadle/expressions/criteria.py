@@ -51,6 +51,9 @@ class Verdict(NamedTuple):
     dialect: Finding | None = None
 
 
+_MOST_SHOWN = 300
+"""How much is shown of a condition that may be as long as what was filled in: masked first, since a part is not found."""
+
 Compile = Callable[[str, str, Expression | None, Names, list[Finding]], Test]
 
 
@@ -188,7 +191,7 @@ def _check_of(test: Test) -> _Check:
         return _check_of_condition(test.condition)
     apply = _APPLY[test.type]
     compared = None
-    if test.type == "jsonpath" and not isinstance(test.condition, str | Template):
+    if isinstance(test.condition, Condition):  # the comparison that stands in place of a JSONPath query
         compared = _check_of_condition(test.condition)
 
     def check(context: Context, explained: bool) -> Verdict:  # noqa: FBT001 - called here only
@@ -207,9 +210,9 @@ def _check_of(test: Test) -> _Check:
         except ExpressionInvalid as error:
             if test.type == "xpath" and not isinstance(test.condition, str):
                 # The library quotes parts of the text, and of a secret that was filled in a part is not found again.
-                why = f"{context.mask(to_text(text))!r} cannot be evaluated as {test.version or xpath.DEFAULT}"
+                why = f"{shortened(context.mask(to_text(text)), _MOST_SHOWN)!r} cannot be evaluated as {test.version or xpath.DEFAULT}"
                 return Verdict(passed=False, why=why, evaluated=False)
-            return Verdict(passed=False, why=context.mask(error.message), evaluated=False)
+            return Verdict(passed=False, why=shortened(context.mask(error.message), _MOST_SHOWN), evaluated=False)
 
     return check
 

@@ -82,14 +82,14 @@ def _gave_up(validator: "Draft202012Validator", text: str) -> bool:
 def _linear(pattern: str, size: int) -> "Draft202012Validator | None":
     from jsonschema_rs import RegexOptions  # noqa: PLC0415
 
-    return _compiled(pattern, RegexOptions(size_limit=size))
+    return _compiled(known_to_engines(pattern, linear=True), RegexOptions(size_limit=size))
 
 
 @lru_cache(1024)
 def _going_back(pattern: str, steps: int) -> "Draft202012Validator | None":
     from jsonschema_rs import FancyRegexOptions  # noqa: PLC0415
 
-    return _compiled(pattern, FancyRegexOptions(backtrack_limit=steps))
+    return _compiled(known_to_engines(pattern, linear=False), FancyRegexOptions(backtrack_limit=steps))
 
 
 def _compiled(pattern: str, options: "RegexOptions | FancyRegexOptions") -> "Draft202012Validator | None":
@@ -97,7 +97,7 @@ def _compiled(pattern: str, options: "RegexOptions | FancyRegexOptions") -> "Dra
 
     try:
         # "pattern" of JSON Schema is ECMA-262 and searches, which is what a criterion asks for.
-        return Draft202012Validator({"pattern": known_to_engines(pattern)}, pattern_options=options)
+        return Draft202012Validator({"pattern": pattern}, pattern_options=options)
     except (ValidationError, ValueError):  # the latter of half a surrogate pair
         return None
 

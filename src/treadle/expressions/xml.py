@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 MAX_LENGTH = 10_000_000
 """How long an XML text may be, in characters."""
+MAX_ATTRIBUTES = 1_000
+"""How many attributes an element may have: what looks for one among them takes time for each of the others."""
+MAX_DECLARATIONS = 200
+"""How many declarations of namespaces may be in force at one element, for the same reason."""
 XML_NAMESPACE = "http://www.w3.org/XML/1998/namespace"
 _DECLARATION = re.compile(r"\s*(<\?xml\b[^>]*\?>\s*)")
 
@@ -92,7 +96,22 @@ def _parse(text: str) -> "_ElementTree":
         raise ExpressionInvalid("the context is no XML: it has characters that XML cannot hold") from error
     if next(root.iter(etree.Entity), None) is not None:
         raise ExpressionInvalid("the context is an XML text that refers to entities, which are not read")
+    _refuse_crowded(root, text)
     return etree.ElementTree(root)
+
+
+def _refuse_crowded(root: "_Element", text: str) -> None:
+    from lxml import etree  # noqa: PLC0415
+
+    if text.count("=") > MAX_ATTRIBUTES and any(len(element.attrib) > MAX_ATTRIBUTES for element in root.iter("*")):
+        raise ExpressionInvalid(f"the context has an XML element of more than {MAX_ATTRIBUTES:,} attributes")
+    if text.count("xmlns") > MAX_DECLARATIONS:
+        in_force = 0
+        for event, _ in etree.iterwalk(root, events=("start-ns", "end-ns")):
+            in_force += 1 if event == "start-ns" else -1
+            if in_force > MAX_DECLARATIONS:
+                message = f"the context has an XML element with more than {MAX_DECLARATIONS:,} namespaces declared"
+                raise ExpressionInvalid(message)
 
 
 class Node:

@@ -82,10 +82,27 @@ def check(version: str, text: str) -> None:
     """See whether a text is an expression of a version; what its prefixes mean is known when there is a document.
 
     Raises:
-        ExpressionInvalid: it is none, or it needs a function that is closed here.
+        ExpressionInvalid: it is none, or it needs a function that is closed here, or a variable that it does not bind.
     """
     with suppress(_Dynamic, OutOfBudget):  # elementpath already evaluates what needs no document
-        _parsed(version, text, Budget(), None)
+        _refuse_free_variables(_parsed(version, text, Budget(), None))
+
+
+def _refuse_free_variables(expression: Any) -> None:
+    tokens = list(expression.iter())
+    if any(token.symbol == "function" for token in tokens):
+        return  # elementpath does not give the parameters of functions as tokens
+    bound = {
+        token[place][0].value
+        for token in tokens
+        if token.symbol in ("for", "let", "some", "every")
+        for place in range(0, len(token) - 1, 2)
+    }
+    for token in tokens:
+        if token.symbol == "$" and token[0].value not in bound:
+            start, end = token[0].span
+            hint = "there are no other variables here; embed a runtime expression in braces: {$inputs.name}"
+            raise ExpressionInvalid(f"nothing binds the variable `${token[0].value}`", start, end, hint=hint)
 
 
 def evaluate(version: str, text: str, document: Document, units: int) -> tuple[list[Any], Any]:
