@@ -84,10 +84,10 @@ def test_references_without_end(lay):
     ("content", "rule", "message"),
     [
         (None, "source", "source 'api' cannot be used: there is no file "),
-        (b"\xff\xfe", "source", "is not UTF-8 text (byte 0)"),
+        (b"\xff\xfa", "source", "is not UTF-8 text (byte 0)"),
         ("a: [\n", "yaml-syntax", ""),
         ("a: 1\na: 2\n", "duplicate-key", ""),
-        ("swagger: '2.0'", "source", "not a description this version reads: Swagger 2.0"),
+        ("swagger: '1.0'", "source", "not a description this version reads: Swagger 1.0"),
         ("openapi: 3.1.0\npaths: {}\n", "unknown-operation", "no source has an operation 'a'"),
     ],
     ids=["absent", "no text", "no YAML", "duplicate key", "Swagger", "empty"],
@@ -129,8 +129,8 @@ def test_the_bundled_source_is_offered_where_it_fits(lay):
 
 
 def test_a_description_that_is_none_has_its_own_hint(lay):
-    (found,) = treadle.check(str(lay(api_yaml="swagger: '2.0'")))
-    assert found.hint == "convert it to OpenAPI 3.0 or 3.1"
+    (found,) = treadle.check(str(lay(api_yaml="swagger: '1.0'")))
+    assert found.hint == "convert it to Swagger 2.0 or OpenAPI 3"
 
 
 def test_a_source_of_another_type_is_not_loaded(lay):

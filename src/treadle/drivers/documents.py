@@ -1,39 +1,40 @@
 """Loads Arazzo documents and their source descriptions from files, URLs and bundles, until nothing is missing."""
 
+import asyncio
 import gc
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin
 from weakref import WeakValueDictionary
 
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.document import model
 from treadle.document.build import build
-from treadle.document.reader import MAX_TEXT, Reading, read
+from treadle.document.reader import Reading, read
+from treadle.drivers.fetch import FetchFailed
+from treadle.drivers.texts import Text, TextInvalid, read_file
 from treadle.engine.compile import compile_workflow
 from treadle.engine.linked import LinkedDocument, Source
 from treadle.engine.program import Program
 from treadle.errors import DocumentInvalid, RunRefused, TreadleError
 from treadle.sources.openapi import Description, DescriptionInvalid
 from treadle.sources.references import DocumentsMissing, Registry
+from treadle.sources.servers import check_variables, for_source
 
 MAX_ROUNDS = 100
 """How often loading may find further documents that are referred to."""
+MAX_REFERRED = 2000
+"""How many documents the descriptions of a document may refer to."""
+MAX_AT_ONCE = 8
+"""How many documents are fetched at once."""
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 LARGE_TEXT = 1_000_000
 """From how many characters on a text is large."""
-
-
-class Text(NamedTuple):
-    """A text and the URI it was found at, which is another than asked for after a redirect."""
-
-    text: str
-    uri: str
 
 
 Fetch = Callable[[str], Awaitable[Text]]
@@ -83,12 +84,21 @@ class LoadedDocument:
 class Linkage:
     """A document with its sources at hand, ready for its workflows to be compiled."""
 
-    __slots__ = ("linked", "loaded", "offline", "registry", "servers", "strict")
+    __slots__ = ("linked", "loaded", "offline", "registry", "servers", "strict", "variables")
 
-    def __init__(self, loaded: LoadedDocument, *, strict: bool, servers: Mapping[str, str], offline: bool) -> None:
+    def __init__(
+        self,
+        loaded: LoadedDocument,
+        *,
+        strict: bool,
+        servers: Mapping[str, str],
+        variables: Mapping[str, str],
+        offline: bool,
+    ) -> None:
         self.loaded = loaded
         self.strict = strict
         self.servers = servers
+        self.variables = variables
         self.offline = offline
         self.registry = Registry()
         self.linked = LinkedDocument(loaded.document, loaded.reading, loaded.base, loaded.diagnostics)
@@ -148,6 +158,7 @@ class Library:
         strict: bool = False,
         servers: Mapping[str, str] | None = None,
         sources: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
         offline: bool = False,
     ) -> Linkage:
         """Bring the sources of a document, and of the Arazzo documents among them.
@@ -157,14 +168,17 @@ class Library:
             strict: make each dialect an error.
             servers: base URLs by the name of the source, `""` for all others.
             sources: what to load in place of a source's url, by the name of the source.
+            variables: values of server variables, by `NAME` or `SOURCE.NAME`.
             offline: fetch nothing; what is not at hand is not checked.
 
         Raises:
-            RunRefused: an override names no source.
+            RunRefused: an override names no source, or a variable is none of any server.
         """
-        linkage = Linkage(loaded, strict=strict, servers=servers or {}, offline=offline)
+        given = variables or {}
+        linkage = Linkage(loaded, strict=strict, servers=servers or {}, variables=given, offline=offline)
         documents = await self._linked(linkage, sources or {})
         self._check_names(documents, {**(servers or {}), **(sources or {})})
+        _check_variables(given, linkage)
         return linkage
 
     async def _linked(self, linkage: Linkage, overrides: Mapping[str, str]) -> list[LoadedDocument]:
@@ -209,28 +223,39 @@ class Library:
             try:
                 compiled = compile_workflow(linkage.linked, workflow_id, strict=linkage.strict, servers=linkage.servers)
             except DocumentsMissing as missing:
-                problem = await self._bring(missing, linkage)
-                if problem is not None:
-                    return None, [*loaded.diagnostics, problem]
+                await self._bring(missing, linkage)
+                if len(linkage.registry.documents) > MAX_REFERRED:
+                    raise RunRefused(
+                        f"the sources of {loaded.name} refer to more than {MAX_REFERRED} documents"
+                    ) from None
                 continue
             return compiled.program, compiled.diagnostics
-        raise RunRefused(f"the sources of {loaded.name} refer to more than {MAX_ROUNDS} documents")
+        raise RunRefused(f"the sources of {loaded.name} lead from document to document, more than {MAX_ROUNDS} times")
 
-    async def _bring(self, missing: DocumentsMissing, linkage: Linkage) -> Diagnostic | None:
-        """Load documents that descriptions refer to into the registry, or say why that is not possible."""
-        for uri in missing.uris:
-            try:
-                refuse_files_from_afar(missing.base, uri)
-                if linkage.offline and not uri.startswith("file:"):
-                    _leave_out(linkage.linked, missing.base)
-                    return None
-                linkage.registry.documents[uri] = read((await self._text(uri)).text, uri).value
-            except DocumentInvalid as error:
-                return error.diagnostics[0]
-            except TreadleError as error:
-                message = f"a description refers to {uri}, which cannot be used: {error.message}"
-                return Diagnostic("source", Severity.ERROR, message, None, error.hint)
-        return None
+    async def _bring(self, missing: DocumentsMissing, linkage: Linkage) -> None:
+        """Load documents that descriptions refer to into the registry, or note there why that is not possible."""
+        places = asyncio.Semaphore(MAX_AT_ONCE)
+
+        async def bring(uri: str, base: str) -> None:
+            async with places:
+                await self._bring_one(uri, base, linkage)
+
+        await asyncio.gather(*(bring(uri, base) for uri, base in missing.missing.items()))
+
+    async def _bring_one(self, uri: str, base: str, linkage: Linkage) -> None:
+        registry = linkage.registry
+        try:
+            refuse_files_from_afar(base, uri)
+            if linkage.offline and not uri.startswith("file:"):
+                _leave_out(linkage.linked, base)
+                return
+            text, found_at = await self._text(uri)
+            registry.add(uri, read_quickly(text, uri).value, found_at)
+        except DocumentInvalid as error:
+            registry.problems[uri] = error.diagnostics[0]
+        except TreadleError as error:
+            message = f"a description refers to {uri}, which cannot be used: {error.message}"
+            registry.problems[uri] = Diagnostic("source", Severity.ERROR, message, None, error.hint)
 
     def _check_names(self, documents: list[LoadedDocument], overrides: Mapping[str, str]) -> None:
         known = [source.name for loaded in documents for source in loaded.document.source_descriptions]
@@ -252,21 +277,26 @@ class Library:
                 return self._identified[uri]
             if linkage.offline and not uri.startswith("file:"):
                 return _out_of_reach(loaded, source, "its URL is not fetched")
+            asked = uri
             text, uri = await self._text(uri)
             reading = read_quickly(text, override or source.url)
             if kind == "arazzo" or (source.type is None and _is_arazzo(reading.value)):
                 return self._built(reading, uri)
             if source.type is None and isinstance(reading.value, dict) and "asyncapi" in reading.value:
                 return Source("asyncapi")
-            linkage.registry.documents[uri] = reading.value
-            return Source(kind, Description(source.name, uri, reading.value, linkage.registry))
+            linkage.registry.add(asked, reading.value, uri)
+            variables = for_source(linkage.variables, source.name)
+            return Source(kind, Description(source.name, uri, reading.value, linkage.registry, variables))
         except DocumentInvalid as error:
             return Source(kind, problem=error.diagnostics[0])
         except TreadleError as error:
             if linkage.offline and not isinstance(error, DescriptionInvalid):
                 return _out_of_reach(loaded, source, error.message)
             span = loaded.reading.span((*source.at, "url"))
-            hint = error.hint if isinstance(error, DescriptionInvalid) else self._hint(loaded, source.name)
+            hint = error.hint
+            if not isinstance(error, DescriptionInvalid | TextInvalid):
+                elsewhere = self._hint(loaded, source.name)
+                hint = f"{hint}; or {elsewhere}" if isinstance(error, FetchFailed) and hint else elsewhere
             message = f"source '{source.name}' cannot be used: {error.message}"
             return Source(kind, problem=Diagnostic("source", Severity.ERROR, message, span, hint))
 
@@ -293,22 +323,7 @@ class Library:
     async def _text(self, uri: str) -> Text:
         if uri.startswith(("http://", "https://")):
             return await self._fetch(uri)
-        path = Path(unquote(urlsplit(uri).path))
-        try:
-            with path.open("rb") as file:  # noqa: ASYNC230 - a local file; nothing else waits meanwhile
-                content = file.read(4 * MAX_TEXT + 1)
-        except FileNotFoundError as error:
-            raise RunRefused(
-                f"there is no file {path}", hint="give a path, an http(s) URL, or a bundled name"
-            ) from error
-        except IsADirectoryError as error:
-            raise RunRefused(f"{path} is a folder", hint="name a document in it") from error
-        except OSError as error:
-            raise RunRefused(f"{path} cannot be read: {error.strerror}", hint="look at its permissions") from error
-        try:
-            return Text(content.decode("utf-8-sig"), uri)
-        except UnicodeDecodeError as error:
-            raise RunRefused(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from error
+        return Text(read_file(uri), uri)
 
 
 class _Listed(NamedTuple):
@@ -333,6 +348,20 @@ def _out_of_reach(loaded: LoadedDocument, source: model.SourceDescription, why: 
     message = f"source '{source.name}' is out of reach, so nothing that needs it is checked: {why}"
     problem = Diagnostic("offline", Severity.WARNING, message, span, f"give it with --source {source.name}=FILE")
     return Source(source.type or "openapi", problem=problem, out_of_reach=True)
+
+
+def _check_variables(given: Mapping[str, str], linkage: Linkage) -> None:
+    """Make sure that each server variable is there; where a source could not be loaded, that it may have it."""
+    if not given:
+        return
+    known: dict[str, set[str]] = {}
+    for document in (linkage.linked, *(other for _, other in linkage.linked.linked())):
+        for name, source in document.sources.items():
+            if source.problem is not None or source.out_of_reach:
+                return
+            if source.description is not None:
+                known.setdefault(name, set()).update(source.description.server_variables())
+    check_variables(given, {name: sorted(found) for name, found in known.items()})
 
 
 def _leave_out(linked: LinkedDocument, uri: str) -> None:

@@ -17,7 +17,7 @@ from treadle.expressions.dialect import Finding
 from treadle.expressions.words import kind
 from treadle.pointer import Path
 from treadle.sources.operation import BodySpec, Operation, ParameterSpec, query_conflict, undeclared
-from treadle.sources.references import DocumentsMissing
+from treadle.sources.references import DocumentsMissing, DocumentUnavailable
 from treadle.sources.request import has_form
 
 _SECRET_HEADER = re.compile(
@@ -186,7 +186,9 @@ def _operation_unknown(scope: Scope, error: TreadleError, at: Path) -> None:
     problems = [source.problem for source in scope.linked.sources.values() if source.problem is not None]
     for problem in problems:
         scope.findings.add(problem)
-    if not problems:
+    if isinstance(error, DocumentUnavailable):
+        scope.findings.add(error.problem)
+    elif not problems:
         scope.findings.refused(error, at, "unknown-operation")
 
 

@@ -12,6 +12,7 @@ from treadle.pointer import dump
 from treadle.pointer import parse as parse_pointer
 from treadle.sources.openapi import Description, DescriptionInvalid
 from treadle.sources.operation import Operation
+from treadle.sources.servers import no_value, unset
 
 _PATH = re.compile(r"\{\$sourceDescriptions\.([A-Za-z0-9_-]+)\.url\}#(.*)", re.DOTALL)
 _PATH_HINT = "write `{$sourceDescriptions.NAME.url}#/paths/~1the~1path/get`"
@@ -37,13 +38,17 @@ class Operations:
         """Give the operation that an operationId or operationPath names, and its server's URL.
 
         Raises:
-            TreadleError: there is none, or more than one.
+            TreadleError: there is none, or more than one, or its server has a variable without a value.
+            DocumentsMissing: it may stand in documents that are not loaded, or refers to some.
         """
         operation = self._by_path(text, findings) if by_path else self._by_id(text, findings)
         return operation, self._server(operation)
 
     def _server(self, operation: Operation) -> str:
-        return self.servers.get(operation.source) or self.servers.get("") or operation.server
+        named = self.servers.get(operation.source) or self.servers.get("")
+        if not named and unset(operation.server):
+            raise no_value(operation.source, operation.server)
+        return named or operation.server
 
     def _described(self, name: str) -> Description:
         if name not in self.descriptions:
@@ -65,7 +70,10 @@ class Operations:
             message = "a whole expression stands without braces"
             findings.append(Finding("source-dot-operation", message, 0, len(text), f"write `{text[1:-1]}`"))
             return operation
-        having = [found for found in self.descriptions.values() if text in found.operations()]
+        if len(self.descriptions) == 1:  # what is not needed to find it is not loaded
+            having = [found for found in self.descriptions.values() if found.has(text)]
+        else:
+            having = [found for found in self.descriptions.values() if text in found.operations()]
         if len(having) == 1:
             others = [source for source in self.document.source_descriptions if source.type != "arazzo"]
             if len(others) > 1:
@@ -87,6 +95,9 @@ class Operations:
             correct = f"write `$sourceDescriptions.{text}`"
             findings.append(Finding("source-dot-operation", message, 0, len(text), correct))
             return self.descriptions[name].operation(operation_id)
+        broken = next((error for found in self.descriptions.values() for error in found.broken), None)
+        if broken is not None:
+            raise broken
         hints = [hint for found in self.descriptions.values() if (hint := found.suggest(text)) is not None]
         hints.sort(key=lambda hint: not hint.startswith("did you mean"))
         raise OperationUnknown(f"no source has an operation '{text}'", hint=hints[0] if hints else None)
