@@ -17,6 +17,7 @@ SWAGGER_STYLES = {
 
 _FLOWS = {"implicit": "implicit", "password": "password", "application": "clientCredentials"}
 _FLOWS["accessCode"] = "authorizationCode"
+_FLOW_FIELDS = ("authorizationUrl", "tokenUrl", "scopes")
 _OUTSIDE_SCHEMA = frozenset({"name", "in", "description", "required", "collectionFormat", "allowEmptyValue", "$ref"})
 
 
@@ -112,11 +113,7 @@ def _security_scheme(scheme: dict[str, Any]) -> dict[str, Any]:
     if scheme.get("type") == "basic":
         return {**kept, "type": "http", "scheme": "basic"}
     if scheme.get("type") == "oauth2":
-        flows = (
-            {_FLOWS[flow]: {name: scheme[name] for name in _FLOW_FIELDS if name in scheme}} if flow in _FLOWS else {}
-        )
+        name = _FLOWS.get(flow) if isinstance(flow, str) else None
+        flows = {name: {field: scheme[field] for field in _FLOW_FIELDS if field in scheme}} if name else {}
         return {**kept, "flows": flows}
     return dict(scheme)
-
-
-_FLOW_FIELDS = ("authorizationUrl", "tokenUrl", "scopes")
