@@ -65,6 +65,10 @@ def decoded(content: bytes, name: str, charset: str | None = None) -> str:
     try:
         text = content.decode(marked)
     except UnicodeDecodeError as error:
+        if marked != "utf-8":
+            raise TextInvalid(
+                f"{name} is not {marked.upper()} text (byte {error.start})", hint="save it as UTF-8"
+            ) from error
         text = _by_charset(content, name, charset, error)
     if "\0" in text:
         raise TextInvalid(f"{name} is not text: it has null bytes", hint="give the YAML or JSON of the document")

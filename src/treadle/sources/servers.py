@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-import msgspec
-
 from treadle.errors import RunRefused, TreadleError
 
 _VARIABLE = re.compile(r"\{([^{}]+)\}")
@@ -29,7 +27,7 @@ def server_url(servers: Any, uri: str, given: Mapping[str, str], source: str) ->
         ServerInvalid: a given value is not among those that the variable may have, or the result is no URL.
     """
     first = next((server for server in _objects(servers)), {"url": "/"})
-    url = _text(first.get("url", "/"))
+    url = _text(first.get("url")) or "/"
     variables = first.get("variables")
     declared = variables if isinstance(variables, dict) else {}
 
@@ -76,7 +74,7 @@ def _value(name: str, variable: Any, given: str | None, source: str) -> str | No
 def variable_names(servers: Any) -> Iterator[str]:
     """Give the variables of servers, those without a description too."""
     for server in _objects(servers):
-        yield from unset(_text(server.get("url", "")))
+        yield from unset(_text(server.get("url")))
 
 
 def for_source(given: Mapping[str, str], source: str) -> dict[str, str]:
@@ -110,4 +108,7 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    """Give a value that should be a text; YAML reads `8443` and `true` without quotes as others."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int | float) else ""
