@@ -15,7 +15,7 @@ from treadle.document import model
 from treadle.document.build import build
 from treadle.document.reader import Reading, read
 from treadle.drivers.fetch import FetchFailed
-from treadle.drivers.texts import Text, TextInvalid, read_file
+from treadle.drivers.texts import Text, TextInvalid, read_file, shown
 from treadle.engine.compile import compile_workflow
 from treadle.engine.linked import LinkedDocument, Source
 from treadle.engine.program import Program
@@ -127,9 +127,10 @@ class Library:
             uri = source_uri(str(path) if path else source)
             text, uri = await self._text(uri)
         except TreadleError as error:
-            found = Diagnostic("not-found", Severity.ERROR, error.message, None, self._known(error.hint))
+            hint = error.hint if isinstance(error, TextInvalid) else self._known(error.hint)
+            found = Diagnostic("not-found", Severity.ERROR, error.message, None, hint)
             raise DocumentInvalid(error.message, [found], hint=found.hint) from error
-        return self._built(read(text, str(path) if path else source), uri)
+        return self._built(read(text, str(path) if path else shown(source)), uri)
 
     def _built(self, reading: Reading, uri: str) -> LoadedDocument:
         document, diagnostics = build(reading)
@@ -279,7 +280,7 @@ class Library:
                 return _out_of_reach(loaded, source, "its URL is not fetched")
             asked = uri
             text, uri = await self._text(uri)
-            reading = read_quickly(text, override or source.url)
+            reading = read_quickly(text, shown(override or source.url))
             if kind == "arazzo" or (source.type is None and _is_arazzo(reading.value)):
                 return self._built(reading, uri)
             if source.type is None and isinstance(reading.value, dict) and "asyncapi" in reading.value:
@@ -297,7 +298,9 @@ class Library:
             if not isinstance(error, DescriptionInvalid | TextInvalid):
                 elsewhere = self._hint(loaded, source.name)
                 hint = f"{hint}; or {elsewhere}" if isinstance(error, FetchFailed) and hint else elsewhere
-            message = f"source '{source.name}' cannot be used: {error.message}"
+            message = error.message
+            if not isinstance(error, DescriptionInvalid):
+                message = f"source '{source.name}' cannot be used: {message}"
             return Source(kind, problem=Diagnostic("source", Severity.ERROR, message, span, hint))
 
     def _uri(self, loaded: LoadedDocument, source: model.SourceDescription, override: str | None) -> str:
@@ -399,7 +402,9 @@ def source_uri(source: str) -> str:
         return f"{scheme.lower()}://{rest}"
     if scheme.lower() == "file" and rest.startswith(("/", "localhost/")):
         return f"file://{rest.removeprefix('localhost')}"
-    raise RunRefused(f"documents are not loaded from {source}", hint="give a path, or an http, https or file URL")
+    raise RunRefused(
+        f"documents are not loaded from {shown(source)}", hint="give a path, or an http, https or file URL"
+    )
 
 
 def refuse_files_from_afar(base: str, uri: str) -> None:

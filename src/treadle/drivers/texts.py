@@ -1,6 +1,7 @@
 """Texts of documents: read from files, decoded, and told from what is no document at all."""
 
 import codecs
+import re
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -16,6 +17,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 """Byte order marks and what they say (YAML 1.2, section 5.2); that of UTF-32 begins like one of UTF-16."""
+_USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
 _PAGES = ("<!doctype html", "<html")
 
 
@@ -28,6 +30,11 @@ class Text(NamedTuple):
 
 class TextInvalid(TreadleError):
     """What was found is no text that could be a document; the hint says what it may be."""
+
+
+def shown(source: str) -> str:
+    """Give a path or URL as it may be shown: without the user and password in it."""
+    return _USER.sub(r"\1***@", source)
 
 
 def read_file(uri: str) -> str:

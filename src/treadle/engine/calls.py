@@ -19,6 +19,7 @@ from treadle.pointer import Path
 from treadle.sources.operation import BodySpec, Operation, ParameterSpec, query_conflict, undeclared
 from treadle.sources.references import DocumentsMissing, DocumentUnavailable
 from treadle.sources.request import has_form
+from treadle.sources.servers import ServerInvalid
 
 _SECRET_HEADER = re.compile(
     r"authorization|cookie|(api|access|auth|secret)[-_]?(key|token)|^x-.*(key|token)$", re.IGNORECASE
@@ -189,7 +190,8 @@ def _operation_unknown(scope: Scope, error: TreadleError, at: Path) -> None:
     if isinstance(error, DocumentUnavailable):
         scope.findings.add(error.problem)
     elif not problems:
-        scope.findings.refused(error, at, "unknown-operation")
+        rule = "server" if isinstance(error, ServerInvalid) else "unknown-operation"
+        scope.findings.refused(error, at, rule)
 
 
 def _arguments(
