@@ -17,7 +17,7 @@ from treadle.document.reader import Reading, read
 from treadle.drivers.fetch import FetchFailed
 from treadle.drivers.texts import Text, TextInvalid, read_file, shown
 from treadle.engine.compile import compile_workflow
-from treadle.engine.linked import LinkedDocument, Source
+from treadle.engine.linked import LinkedDocument, Source, SourcesMissing
 from treadle.engine.program import Program
 from treadle.errors import DocumentInvalid, RunRefused, TreadleError
 from treadle.sources.openapi import Description, DescriptionInvalid
@@ -84,7 +84,7 @@ class LoadedDocument:
 class Linkage:
     """A document with its sources at hand, ready for its workflows to be compiled."""
 
-    __slots__ = ("linked", "loaded", "offline", "registry", "servers", "strict", "variables")
+    __slots__ = ("documents", "linked", "loaded", "offline", "overrides", "registry", "servers", "strict", "variables")
 
     def __init__(
         self,
@@ -92,6 +92,7 @@ class Linkage:
         *,
         strict: bool,
         servers: Mapping[str, str],
+        overrides: Mapping[str, str],
         variables: Mapping[str, str],
         offline: bool,
     ) -> None:
@@ -102,6 +103,8 @@ class Linkage:
         self.offline = offline
         self.registry = Registry()
         self.linked = LinkedDocument(loaded.document, loaded.reading, loaded.base, loaded.diagnostics)
+        self.documents: dict[LinkedDocument, LoadedDocument] = {}
+        self.overrides = overrides
 
 
 class Library:
@@ -176,14 +179,17 @@ class Library:
             RunRefused: an override names no source, or a variable is none of any server.
         """
         given = variables or {}
-        linkage = Linkage(loaded, strict=strict, servers=servers or {}, variables=given, offline=offline)
-        documents = await self._linked(linkage, sources or {})
+        linkage = Linkage(
+            loaded, strict=strict, servers=servers or {}, overrides=sources or {}, variables=given, offline=offline
+        )
+        documents = await self._linked(linkage)
         self._check_names(documents, {**(servers or {}), **(sources or {})})
         _check_variables(given, linkage)
         return linkage
 
-    async def _linked(self, linkage: Linkage, overrides: Mapping[str, str]) -> list[LoadedDocument]:
+    async def _linked(self, linkage: Linkage) -> list[LoadedDocument]:
         """Fill in the sources of every document that can be reached, and give these documents."""
+        overrides = linkage.overrides
         loaded = linkage.loaded
         known = {loaded.uri: linkage.linked, loaded.base: linkage.linked}
         documents = {loaded: linkage.linked}
@@ -196,7 +202,10 @@ class Library:
             if waits and source.name not in overrides:
                 by_identity.append(_Listed(document, source, waits=False))
                 continue
-            brought = await self._source(document, source, overrides.get(source.name), linkage)
+            if _can_wait(document, source, linkage):
+                documents[document].sources[source.name] = Source("openapi", pending=True)
+                continue
+            brought = await self._source(document, source, linkage)
             if isinstance(brought, LoadedDocument):
                 if brought.base not in known:
                     other = LinkedDocument(brought.document, brought.reading, brought.base, brought.diagnostics)
@@ -208,6 +217,7 @@ class Library:
                 raise RunRefused(f"{loaded.name} leads to more than {MAX_ROUNDS} Arazzo documents")
         for document, linked in documents.items():
             linked.sources = {entry.name: linked.sources[entry.name] for entry in document.document.source_descriptions}
+            linkage.documents[linked] = document
         return list(documents)
 
     async def compile(self, linkage: Linkage, workflow_id: str) -> tuple[Program | None, list[Diagnostic]]:
@@ -223,6 +233,9 @@ class Library:
         for _ in range(MAX_ROUNDS):
             try:
                 compiled = compile_workflow(linkage.linked, workflow_id, strict=linkage.strict, servers=linkage.servers)
+            except SourcesMissing as wanted:
+                await self._bring_sources(wanted, linkage)
+                continue
             except DocumentsMissing as missing:
                 await self._bring(missing, linkage)
                 if len(linkage.registry.documents) > MAX_REFERRED:
@@ -232,6 +245,15 @@ class Library:
                 continue
             return compiled.program, compiled.diagnostics
         raise RunRefused(f"the sources of {loaded.name} lead from document to document, more than {MAX_ROUNDS} times")
+
+    async def _bring_sources(self, wanted: SourcesMissing, linkage: Linkage) -> None:
+        """Load descriptions of a document that have waited until an operation is looked for in them."""
+        loaded = linkage.documents[wanted.linked]
+        listed = [source for source in loaded.document.source_descriptions if source.name in wanted.names]
+        found = await asyncio.gather(*(self._source(loaded, source, linkage) for source in listed))
+        for source, brought in zip(listed, found, strict=True):
+            if isinstance(brought, Source):
+                wanted.linked.sources[source.name] = brought
 
     async def _bring(self, missing: DocumentsMissing, linkage: Linkage) -> None:
         """Load documents that descriptions refer to into the registry, or note there why that is not possible."""
@@ -266,9 +288,10 @@ class Library:
                 raise RunRefused(f"{documents[0].name} has no source description '{name}'", hint=hint)
 
     async def _source(
-        self, loaded: LoadedDocument, source: model.SourceDescription, override: str | None, linkage: Linkage
+        self, loaded: LoadedDocument, source: model.SourceDescription, linkage: Linkage
     ) -> Source | LoadedDocument:
         """Bring what a Source Description names: a description, or an Arazzo document that is yet to be linked."""
+        override = linkage.overrides.get(source.name)
         kind = source.type or "openapi"
         if kind == "asyncapi":
             return Source(kind)
@@ -293,15 +316,18 @@ class Library:
         except TreadleError as error:
             if linkage.offline and not isinstance(error, DescriptionInvalid):
                 return _out_of_reach(loaded, source, error.message)
-            span = loaded.reading.span((*source.at, "url"))
-            hint = error.hint
-            if not isinstance(error, DescriptionInvalid | TextInvalid):
-                elsewhere = self._hint(loaded, source.name)
-                hint = f"{hint}; or {elsewhere}" if isinstance(error, FetchFailed) and hint else elsewhere
+            return Source(kind, problem=self._unusable(loaded, source, error))
+
+    def _unusable(self, loaded: LoadedDocument, source: model.SourceDescription, error: TreadleError) -> Diagnostic:
+        """Say why a source cannot be used, and what to do."""
+        span = loaded.reading.span((*source.at, "url"))
+        message, hint = f"source '{source.name}' cannot be used: {error.message}", error.hint
+        if isinstance(error, DescriptionInvalid):
             message = error.message
-            if not isinstance(error, DescriptionInvalid):
-                message = f"source '{source.name}' cannot be used: {message}"
-            return Source(kind, problem=Diagnostic("source", Severity.ERROR, message, span, hint))
+        elif not isinstance(error, TextInvalid):
+            elsewhere = self._hint(loaded, source.name)
+            hint = f"{hint}; or {elsewhere}" if isinstance(error, FetchFailed) and hint else elsewhere
+        return Diagnostic("source", Severity.ERROR, message, span, hint)
 
     def _uri(self, loaded: LoadedDocument, source: model.SourceDescription, override: str | None) -> str:
         if override is not None:
@@ -340,6 +366,15 @@ class _Listed(NamedTuple):
 def _listed(loaded: LoadedDocument) -> Iterator[_Listed]:
     for source in loaded.document.source_descriptions:
         yield _Listed(loaded, source, waits=source.type == "arazzo" and bool(_ABSOLUTE.match(source.url)))
+
+
+def _can_wait(loaded: LoadedDocument, source: model.SourceDescription, linkage: Linkage) -> bool:
+    """Say whether a source is brought only when an operation is looked for in it: others may be all that is needed.
+
+    The only description of a document is needed in any case; a server variable may be one of any description.
+    """
+    descriptions = [entry for entry in loaded.document.source_descriptions if entry.type != "arazzo"]
+    return source.type == "openapi" and len(descriptions) > 1 and not linkage.offline and not linkage.variables
 
 
 def _is_arazzo(value: Any) -> bool:

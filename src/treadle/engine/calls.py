@@ -7,6 +7,7 @@ from msgspec import UNSET
 
 from treadle.document import model
 from treadle.engine import program
+from treadle.engine.linked import SourcesMissing
 from treadle.engine.names import near
 from treadle.engine.payloads import target_type
 from treadle.engine.scope import Scope, Target, find_workflow
@@ -163,7 +164,7 @@ def _operation_step(scope: Scope, step: model.Step) -> program.Call | None:
         operation, server = scope.link.operations(scope.linked).find(
             text, by_path=step.operation_id is None, findings=findings
         )
-    except DocumentsMissing:
+    except (DocumentsMissing, SourcesMissing):
         raise  # no finding: the caller brings them and compiles again
     except TreadleError as error:
         if any(source.out_of_reach for source in scope.linked.sources.values()):

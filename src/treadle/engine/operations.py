@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from treadle.document.model import Document
+from treadle.engine.linked import LinkedDocument, SourcesMissing
 from treadle.errors import ExpressionInvalid, TreadleError
 from treadle.expressions.dialect import Finding
 from treadle.expressions.syntax import SourceReference, parse
@@ -27,11 +27,11 @@ class OperationUnknown(TreadleError):
 class Operations:
     """The operations of a document's sources, and the servers they are at."""
 
-    def __init__(
-        self, document: Document, descriptions: Mapping[str, Description | None], servers: Mapping[str, str]
-    ) -> None:
-        self.document = document
-        self.descriptions = {name: found for name, found in descriptions.items() if found is not None}
+    def __init__(self, linked: LinkedDocument, servers: Mapping[str, str]) -> None:
+        self.linked = linked
+        self.document = linked.document
+        found = ((name, source.description) for name, source in linked.sources.items())
+        self.descriptions = {name: description for name, description in found if description is not None}
         self.servers = servers
 
     def find(self, text: str, *, by_path: bool, findings: list[Finding]) -> tuple[Operation, str]:
@@ -40,6 +40,7 @@ class Operations:
         Raises:
             TreadleError: there is none, or more than one, or its server has a variable without a value.
             DocumentsMissing: it may stand in documents that are not loaded, or refers to some.
+            SourcesMissing: it may stand in sources that are pending.
         """
         operation = self._by_path(text, findings) if by_path else self._by_id(text, findings)
         return operation, self._server(operation)
@@ -50,7 +51,15 @@ class Operations:
             raise no_value(operation.source, operation.server)
         return named or operation.server
 
+    def _need(self, *names: str) -> None:
+        """Make sure that the sources of these names are at hand, or all of them where none is named."""
+        sources = self.linked.sources
+        pending = [name for name in names or sources if name in sources and sources[name].pending]
+        if pending:
+            raise SourcesMissing(self.linked, pending)
+
     def _described(self, name: str) -> Description:
+        self._need(name)
         if name not in self.descriptions:
             known = {source.name: source.type for source in self.document.source_descriptions}
             if name in known:
@@ -70,6 +79,7 @@ class Operations:
             message = "a whole expression stands without braces"
             findings.append(Finding("source-dot-operation", message, 0, len(text), f"write `{text[1:-1]}`"))
             return operation
+        self._need()
         if len(self.descriptions) == 1:  # what is not needed to find it is not loaded
             having = [found for found in self.descriptions.values() if found.has(text)]
         else:
@@ -121,6 +131,7 @@ class Operations:
 
     def _loosely(self, text: str) -> tuple[Operation, str]:
         """Read an operationPath as people write it: give the operation and the correct form."""
+        self._need()
         found = self._by_reference(text)
         if found is not None:
             return found
