@@ -253,3 +253,142 @@ def test_relative_sources_are_read_against_the_place_a_document_was_found_at():
     }
     _, diagnostics = asyncio.run(_check_at(answers, "/moved.yaml"))
     assert diagnostics == []
+
+
+VARIABLES = API.replace("http://127.0.0.1:9", "'https://{region}.test/{v}'")
+
+
+@pytest.mark.parametrize(
+    ("given", "rule", "message", "hint"),
+    [
+        ({}, "server", "in which 'region' and 'v' have no values", "--server-var region=VALUE --server-var v=VALUE"),
+        ({"v": "1"}, "server", "in which 'region' has no value", "or the whole: --server api=URL"),
+        ({"v": "1", "api.region": "eu"}, None, "", ""),
+        ({"v": "1", "region": "eu", "api.w": "1"}, "refused", "has a variable 'api.w'", "there are region, v"),
+        ({"v": "1", "other.region": "eu"}, "refused", "has a variable 'other.region'", "there are region, v"),
+    ],
+    ids=["none", "one", "all", "unknown", "of another source"],
+)
+def test_values_of_server_variables(lay, given, rule, message, hint):
+    path = str(lay(api_yaml=VARIABLES))
+    if rule == "refused":
+        with pytest.raises(treadle.RunRefused, match=message) as refused:
+            treadle.check(path, server_var=given)
+        assert refused.value.hint == hint
+        return
+    found = treadle.check(path, server_var=given)
+    assert [one.rule for one in found] == ([rule] if rule else [])
+    for one in found:
+        assert message in one.message
+        assert hint in (one.hint or "")
+
+
+def test_variables_where_no_server_has_any(lay):
+    with pytest.raises(treadle.RunRefused, match="no server of these sources has a variable 'region'") as refused:
+        treadle.check(str(lay()), server_var={"region": "eu"})
+    assert refused.value.hint == "no server has variables"
+
+
+def test_variables_of_paths_and_operations_count_too(lay):
+    api = (
+        API
+        + "  /b: {servers: [{url: 'http://{b}.test'}], get: {servers: [{url: 'http://{c}.test'}], operationId: b}}\n"
+    )
+    api = api.replace('paths: {/a: {$ref: "parts/a.yaml#/item"}}', 'paths:\n  /a: {$ref: "parts/a.yaml#/item"}')
+    assert _findings(lay(api_yaml=api), server_var={"b": "x", "c": "y"}) == []
+
+
+def test_variables_of_a_source_that_cannot_be_used_are_not_known(lay):
+    ((rule, _),) = _findings(lay(api_yaml=None), server_var={"region": "eu"})
+    assert rule == "source"
+
+
+TWO = DOCUMENT.replace(
+    "[{name: api, url: api.yaml}]",
+    "[{name: api, url: api.yaml, type: openapi}, {name: b, url: b.yaml, type: openapi}]",
+)
+
+
+def test_of_two_descriptions_the_one_is_loaded_that_is_named(lay):
+    qualified = TWO.replace("operationId: a", "operationId: $sourceDescriptions.api.a")
+    assert _findings(lay(w_yaml=qualified)) == []
+    ((rule, message),) = _findings(lay(w_yaml=qualified.replace("api.a", "b.a")))
+    assert rule == "source"
+    assert message.startswith("source 'b' cannot be used: there is no file ")
+
+
+def test_a_plain_operation_id_is_looked_for_in_all_descriptions(lay):
+    found = _findings(lay(w_yaml=TWO, b_yaml="openapi: 3.0.0\npaths: {/x: {get: {operationId: a}}}\n"))
+    assert found == [("unknown-operation", "operationId 'a' stands in several sources: api, b")]
+
+
+def test_a_path_item_that_is_not_there_does_not_matter_to_others(lay):
+    api = API.replace("paths: {", "paths: {/x: {$ref: gone.yaml}, /b: {get: {operationId: b}}, ")
+    assert _findings(lay(api_yaml=api)) == []
+    ((rule, message),) = _findings(lay(api_yaml=api, w_yaml=DOCUMENT.replace("operationId: a", "operationId: c")))
+    assert rule == "source"
+    assert message.endswith(f"there is no file {lay().parent / 'gone.yaml'}")
+
+
+def test_documents_that_lead_to_documents_without_end():
+    asked = []
+    turn = "60"
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        asked.append(request.raw_path)
+        if request.raw_path == "/w.yaml":
+            return web.Response(body=DOCUMENT)
+        number = request.raw_path.removeprefix("/").removesuffix("api.yaml").removesuffix(".yaml")
+        if not number:
+            return web.Response(body="openapi: 3.1.0\npaths: {/a: {$ref: 1.yaml}}")
+        onward = f"{{$ref: {int(number) + 1}.yaml}}"
+        return web.Response(body=f"get: {{operationId: a, parameters: [{onward}]}}" if number == turn else onward)
+
+    async def checked() -> tuple[object, list[treadle.Diagnostic]]:
+        async with serving(handler) as url, treadle.Runner(clock=StillClock()) as runner:
+            return await runner.check(await runner.load(f"{url}/w.yaml"), "w")
+
+    with pytest.raises(treadle.RunRefused, match="lead from document to document, more than 100 times"):
+        asyncio.run(checked())
+    turn = ""
+    _, (found,) = asyncio.run(checked())
+    assert "references go in a circle, or more than 100 follow each other" in found.message
+    assert len(asked) < 300
+
+
+def test_too_many_documents(lay, monkeypatch):
+    monkeypatch.setattr("treadle.drivers.documents.MAX_REFERRED", 2)
+    with pytest.raises(treadle.RunRefused, match="refer to more than 2 documents"):
+        treadle.check(str(lay()))
+
+
+def test_a_description_that_is_cached_is_not_sent_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("TREADLE_CACHE_DIR", str(tmp_path))
+    asked = []
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        asked.append(f"{request.raw_path} {request.headers.get('If-None-Match')}")
+        if "If-None-Match" in request.headers:
+            return web.Response(status=304)
+        texts = {"/w.yaml": DOCUMENT, "/api.yaml": "openapi: 3.1.0\npaths: {/a: {get: {operationId: a}}}"}
+        return web.Response(body=texts[request.raw_path], headers={"ETag": '"1"'})
+
+    async def checked() -> None:
+        async with serving(handler) as url:
+            for no_cache in (False, False, True):
+                async with treadle.Runner(clock=StillClock(), no_cache=no_cache) as runner:
+                    _, diagnostics = await runner.check(await runner.load(f"{url}/w.yaml"), "w")
+                    assert diagnostics == []
+
+    asyncio.run(checked())
+    assert asked == [
+        *("/w.yaml None", "/api.yaml None"),
+        *('/w.yaml "1"', '/api.yaml "1"'),
+        *("/w.yaml None", "/api.yaml None"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["a\0b.yaml", "x" * 300])
+def test_a_name_that_no_file_has(name):
+    with pytest.raises(treadle.DocumentInvalid, match=r"cannot be"):
+        treadle.load(name)

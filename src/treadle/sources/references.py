@@ -155,7 +155,7 @@ class Registry:
             if not isinstance(reference, str):
                 return found
             found.append(self.lookup(reference, _within(value, base)))
-        raise ReferenceInvalid(f"references go in a circle at {base}")
+        raise ReferenceInvalid(f"references go in a circle, or more than {MAX_HOPS} follow each other, at {base}")
 
     def lookup(self, reference: str, base: str) -> Resolved:
         """Give what one reference names.
@@ -233,8 +233,5 @@ def _joined(base: str, reference: str | None) -> str:
 
 
 def _origin(uri: str) -> tuple[str, str]:
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return ("", "")
+    parts = urlsplit(uri)
     return parts.scheme, parts.netloc.rpartition("@")[2].lower()

@@ -73,11 +73,11 @@ def anchors(root: Any) -> dict[str, Any]:
     return found
 
 
-def _parts(value: Any) -> Iterator[Any]:
-    """Give the objects and arrays that a value holds, but no data."""
+def _parts(value: dict[str, Any] | list[Any]) -> Iterator[Any]:
+    """Give the objects and arrays that an object or array holds, but no data."""
     if isinstance(value, list):
         yield from (part for part in value if isinstance(part, dict | list))
-    elif isinstance(value, dict):
+    else:
         for name, part in value.items():
             if name in _NAMED and isinstance(part, dict):
                 yield from (named for named in part.values() if isinstance(named, dict | list))
