@@ -332,7 +332,6 @@ def test_a_path_item_that_is_not_there_does_not_matter_to_others(lay):
 
 def test_documents_that_lead_to_documents_without_end():
     asked = []
-    turn = "60"
 
     async def handler(request: web.BaseRequest) -> web.Response:
         asked.append(request.raw_path)
@@ -341,8 +340,7 @@ def test_documents_that_lead_to_documents_without_end():
         number = request.raw_path.removeprefix("/").removesuffix("api.yaml").removesuffix(".yaml")
         if not number:
             return web.Response(body="openapi: 3.1.0\npaths: {/a: {$ref: 1.yaml}}")
-        onward = f"{{$ref: {int(number) + 1}.yaml}}"
-        return web.Response(body=f"get: {{operationId: a, parameters: [{onward}]}}" if number == turn else onward)
+        return web.Response(body=f"$ref: {int(number) + 1}.yaml")
 
     async def checked() -> tuple[object, list[treadle.Diagnostic]]:
         async with serving(handler) as url, treadle.Runner(clock=StillClock()) as runner:
@@ -350,10 +348,7 @@ def test_documents_that_lead_to_documents_without_end():
 
     with pytest.raises(treadle.RunRefused, match="lead from document to document, more than 100 times"):
         asyncio.run(checked())
-    turn = ""
-    _, (found,) = asyncio.run(checked())
-    assert "references go in a circle, or more than 100 follow each other" in found.message
-    assert len(asked) < 300
+    assert len(asked) < 200
 
 
 def test_too_many_documents(lay, monkeypatch):
