@@ -9,6 +9,7 @@ import pytest
 
 from loader import cases
 from treadle.errors import TreadleError
+from treadle.pointer import dump
 from treadle.sources.openapi import Description
 from treadle.sources.operation import Operation, ParameterSpec
 from treadle.sources.references import DocumentsMissing, Registry
@@ -59,6 +60,15 @@ def test_an_operation(case):
     if isinstance(wanted.get("body"), dict):
         assert msgspec.json.encode(found["body"]) == msgspec.json.encode(wanted.pop("body"))
     assert {name: found[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("case", [case for case in TABLES if "gives" in case.values[0]])
+def test_an_operation_is_the_same_by_its_id_and_by_its_place(case):
+    found = _find(case)
+    if found.operation_id is not None:
+        description = _description(case)
+        (located,) = [one for one in description.at_path(found.path) if one.operation_id == found.operation_id]
+        assert description.at_pointer(dump(located.tokens)) == description.operation(found.operation_id) == found
 
 
 def test_header_names_are_case_insensitive_and_others_are_not():

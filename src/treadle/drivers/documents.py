@@ -270,14 +270,14 @@ class Library:
         try:
             refuse_files_from_afar(base, uri)
             if linkage.offline and not uri.startswith("file:"):
-                _leave_out(linkage.linked, base)
+                _leave_out(linkage, base)
                 return
             text, found_at = await self._text(uri)
-            registry.add(uri, read_quickly(text, uri).value, found_at)
+            registry.add(uri, read_quickly(text, shown(uri)).value, found_at)
         except DocumentInvalid as error:
             registry.problems[uri] = error.diagnostics[0]
         except TreadleError as error:
-            message = f"a description refers to {uri}, which cannot be used: {error.message}"
+            message = f"a description refers to {shown(uri)}, which cannot be used: {error.message}"
             registry.problems[uri] = Diagnostic("source", Severity.ERROR, message, None, error.hint)
 
     def _check_names(self, documents: list[LoadedDocument], overrides: Mapping[str, str]) -> None:
@@ -393,7 +393,7 @@ def _check_variables(given: Mapping[str, str], linkage: Linkage) -> None:
     if not given:
         return
     known: dict[str, set[str]] = {}
-    for document in (linkage.linked, *(other for _, other in linkage.linked.linked())):
+    for document in linkage.documents:
         for name, source in document.sources.items():
             if source.problem is not None or source.out_of_reach:
                 return
@@ -402,9 +402,9 @@ def _check_variables(given: Mapping[str, str], linkage: Linkage) -> None:
     check_variables(given, {name: sorted(found) for name, found in known.items()})
 
 
-def _leave_out(linked: LinkedDocument, uri: str) -> None:
+def _leave_out(linkage: Linkage, uri: str) -> None:
     """Put descriptions out of reach that refer to what is not fetched; all of them where it is not known which one."""
-    for document in (linked, *(other for _, other in linked.linked())):
+    for document in linkage.documents:
         for name, source in document.sources.items():
             if source.description is not None and uri in (
                 source.description.uri,

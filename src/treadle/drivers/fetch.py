@@ -1,16 +1,14 @@
 """Fetches documents over HTTP: as any request of a run, with a cache, and without what only its user should see."""
 
-import re
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
-from treadle.drivers.cache import DocumentCache, charset_of
+from treadle.drivers.cache import DocumentCache, Entry, charset_of
 from treadle.drivers.http import Http, origin
 from treadle.drivers.run import Clock
-from treadle.drivers.texts import Text, decoded
+from treadle.drivers.texts import Text, decoded, secret_in_query, shown
 from treadle.drivers.transport import Transport
 from treadle.engine.effects import HttpFailed, HttpResponse, SendHttp
-from treadle.engine.secret_inputs import SECRET_NAME
 from treadle.errors import RunRefused
 from treadle.sources.request import HttpRequest
 from treadle.sources.servers import without_user
@@ -25,7 +23,6 @@ _HINTS = {
 }
 """What to do about a document that is not to be had, where the transport's own hint speaks of an API."""
 _REFUSED = "it needs a credential; load it yourself and give the file"
-_SIGNATURE = re.compile(r"sig(nature)?$|^key$|^auth$", re.IGNORECASE)
 _STATUSES = {401: _REFUSED, 403: _REFUSED, 404: "check the URL", 410: "check the URL"}
 
 
@@ -62,18 +59,19 @@ class Fetcher:
         cache = self._cache if self._may_be_kept(url) else None
         entry = cache.read(url) if cache is not None else None
         if entry is not None and self._clock.now() < entry.about.fresh_until:
-            return Text(decoded(entry.content, url, entry.about.charset), entry.about.found_at)
+            return _kept(url, entry)
         answer = await self._get(url, entry.about.validators() if entry is not None else ())
         if answer.response.status == 304 and entry is not None and cache is not None:
             if answer.found_at == entry.about.found_at:
                 cache.renew(url, entry, answer.headers, self._clock.now())
-                return Text(decoded(entry.content, url, entry.about.charset), entry.about.found_at)
+                return _kept(url, entry)
             answer = await self._get(url, ())  # it has moved, so it is another text that is still the same
         response, headers, found_at = answer
         if response.status != 200:
             hint = _STATUSES.get(response.status, "try again later" if response.status >= 500 else "check the URL")
-            raise FetchFailed(f"{url} cannot be loaded: the server answered {response.status}", hint=hint)
-        text = decoded(response.body, url, charset_of(headers.get("content-type", "")))
+            message = f"{shown(url)} cannot be loaded: the server answered {response.status}"
+            raise FetchFailed(message, hint=hint)
+        text = decoded(response.body, shown(url), charset_of(headers.get("content-type", "")))
         if cache is not None and self._may_be_kept(found_at, url):
             cache.keep(url, found_at, headers, response.body, self._clock.now())
         return Text(text, found_at)
@@ -85,7 +83,8 @@ class Fetcher:
         answer = await http.send(SendHttp("", "", HttpRequest("GET", asked, (_ACCEPT, *validators))))
         if isinstance(answer, HttpFailed):
             hint = _HINTS.get(answer.kind, answer.hint)
-            raise FetchFailed(f"{url} cannot be loaded: {answer.message.replace(asked, url)}", hint=hint)
+            message = answer.message.replace(asked, shown(url))
+            raise FetchFailed(f"{shown(url)} cannot be loaded: {message}", hint=hint)
         headers = {name.lower(): value for name, value in answer.headers}
         return _Answer(answer, headers, without_user(http.last_url))
 
@@ -94,26 +93,20 @@ class Fetcher:
 
         A redirect to a URL with a query most often carries a signature in it.
         """
-        try:
-            parts = urlsplit(url)
-            names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-            known = origin(url) in self._users
-        except ValueError:
-            return False
-        signed = bool(asked) and url != asked and bool(parts.query)
-        secret = any(SECRET_NAME.search(name) or _SIGNATURE.search(name) for name in names)
-        return not (known or signed or secret or self._transport.connection.client_cert)
+        signed = bool(asked) and url != asked and bool(urlsplit(url).query)
+        known = origin(url) in self._users or secret_in_query(url)
+        return not (known or signed or self._transport.connection.client_cert)
 
     def _without_user(self, url: str) -> str:
         """Take user and password out of a URL, and remember them for its origin."""
         try:
             user, joint, _ = urlsplit(url).netloc.rpartition("@")
-            if joint:
-                self._users.setdefault(origin(url), user)
-                return without_user(url)
+            at = origin(url)
         except ValueError as error:
-            raise FetchFailed(f"{url} is no URL: {error}", hint="check the URL") from error
-        return url
+            raise FetchFailed(f"{shown(url)} is no URL: {error}", hint="check the URL") from error
+        if joint:
+            self._users.setdefault(at, user)
+        return without_user(url) if joint else url
 
     def _with_user(self, url: str) -> str:
         user = self._users.get(origin(url)) if self._users else None
@@ -121,3 +114,7 @@ class Fetcher:
             return url
         parts = urlsplit(url)
         return urlunsplit(parts._replace(netloc=f"{user}@{parts.netloc}"))
+
+
+def _kept(url: str, entry: Entry) -> Text:
+    return Text(decoded(entry.content, shown(url), entry.about.charset), entry.about.found_at)

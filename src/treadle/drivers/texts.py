@@ -18,6 +18,9 @@ _MARKS = (
 )
 """Byte order marks and what they say (YAML 1.2, section 5.2); that of UTF-32 begins like one of UTF-16."""
 _USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
+_SECRET_VALUE = re.compile(
+    r"([?&][^=&#]*(?:password|secret|token|credential|key|authorization|sig|signature)=)[^&#]*", re.IGNORECASE
+)
 _PAGES = ("<!doctype html", "<html")
 
 
@@ -33,8 +36,13 @@ class TextInvalid(TreadleError):
 
 
 def shown(source: str) -> str:
-    """Give a path or URL as it may be shown: without the user and password in it."""
-    return _USER.sub(r"\1***@", source)
+    """Give a path or URL as it may be shown: without the user and password in it, and the tokens of its query."""
+    return _SECRET_VALUE.sub(r"\1***", _USER.sub(r"\1***@", source))
+
+
+def secret_in_query(url: str) -> bool:
+    """Say whether the query of a URL holds a token, a key or a signature, by its name."""
+    return bool(_SECRET_VALUE.search(url))
 
 
 def read_file(uri: str) -> str:
