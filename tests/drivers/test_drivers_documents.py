@@ -232,8 +232,9 @@ def test_a_server_that_is_not_there():
     [
         {"/w.yaml": DOCUMENT.replace("url: api.yaml", "url: file:///etc/api.yaml")},
         {"/w.yaml": DOCUMENT, "/api.yaml": API.replace("parts/a.yaml", "file:///etc/parts.yaml")},
+        {"/w.yaml": DOCUMENT, "/api.yaml": API.replace("3.1.0", "3.2.0\n$self: file:///etc/api.yaml")},
     ],
-    ids=["a source", "a reference"],
+    ids=["a source", "a reference", "a $self"],
 )
 def test_what_comes_from_the_network_leads_to_no_file(answers):
     served = {path: web.Response(body=text) for path, text in answers.items()}

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from aiohttp import web
-from served import StillClock, serving
+from hypothesis import given
+from hypothesis import strategies as st
+from served import StillClock, serving, speaking
 
 from loader import cases
-from treadle.drivers.cache import MAX_ENTRIES, DocumentCache, cache_folder
+from treadle.drivers.cache import LONGEST_FRESH, MAX_ENTRIES, DocumentCache, cache_folder
 from treadle.drivers.fetch import Fetcher
 from treadle.drivers.texts import Text
 from treadle.drivers.transport import Connection, Transport
@@ -103,6 +106,42 @@ def _fetch_with(folder: Path) -> str:
             return first.text
 
     return asyncio.run(fetched())
+
+
+def test_a_validator_that_cannot_be_sent_back(tmp_path):
+    answer = (
+        b'HTTP/1.1 200 OK\r\nETag: "\xff"\r\nContent-Type: text/yaml; charset=\xfe\r\nContent-Length: 4\r\n\r\na: 1'
+    )
+
+    async def fetched() -> None:
+        async with speaking(answer) as (base, _):
+            assert (await _fetched(f"{base}/doc.yaml", StillClock(), tmp_path, 100)).text == "a: 1"
+
+    asyncio.run(fetched())
+    assert not _holds_something(tmp_path)
+
+
+values = st.text(max_size=20) | st.sampled_from(
+    ["max-age=5", "no-store", "no-cache", "*", '"1"', "max-age=" + "9" * 30]
+)
+names = st.sampled_from(["cache-control", "age", "etag", "last-modified", "vary", "content-type"])
+
+
+@given(st.dictionaries(names, values), st.binary(max_size=50), st.floats(0, 1e11))
+def test_whatever_a_server_says_an_entry_is_whole_or_none(headers, content, now):
+    with TemporaryDirectory() as folder:
+        cache = DocumentCache(Path(folder))
+        cache.keep("http://x.test/", "http://x.test/", headers, content, now)
+        entry = cache.read("http://x.test/")
+        if entry is None:
+            assert not any(Path(folder).iterdir())
+            return
+        assert entry.content == content
+        assert now <= entry.about.fresh_until <= now + LONGEST_FRESH
+        assert entry.about.validators() or entry.about.fresh_until > now
+        cache.renew("http://x.test/", entry, {}, now)
+        again = cache.read("http://x.test/")
+        assert again is None or (again.content == content and again.about.validators() == entry.about.validators())
 
 
 def test_a_folder_that_cannot_be_written_to_does_not_matter(tmp_path):

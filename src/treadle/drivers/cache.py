@@ -18,6 +18,8 @@ MAX_ENTRIES = 500
 """How many documents are kept; the oldest go first."""
 LONGEST_FRESH = 24 * 3600.0
 """For how many seconds at most a text is used without asking its server, whatever that says."""
+LONGEST_VALUE = 1000
+"""How many characters a validator may have to be kept."""
 _MAX_AGE = re.compile(r"\bmax-age\s*=\s*\"?(\d{1,18})")
 
 
@@ -128,10 +130,10 @@ def _about(found_at: str, headers: Mapping[str, str], content: bytes, now: float
     about = About(
         found_at=found_at,
         digest=_digest(content),
-        etag=headers.get("etag"),
-        last_modified=headers.get("last-modified"),
+        etag=_plain(headers.get("etag")),
+        last_modified=_plain(headers.get("last-modified")),
         fresh_until=now + max(fresh, 0.0),
-        charset=charset_of(headers.get("content-type", "")),
+        charset=_plain(charset_of(headers.get("content-type", ""))),
     )
     return about if about.validators() or fresh > 0 else None
 
@@ -148,6 +150,11 @@ def charset_of(content_type: str) -> str | None:
     """Give the charset that a Content-Type names (RFC 9110 section 8.3.2), or None."""
     found = re.search(r";\s*charset\s*=\s*\"?([^\s;\"]+)", content_type, re.IGNORECASE)
     return found[1] if found else None
+
+
+def _plain(value: str | None) -> str | None:
+    """Give a value that can be sent back as it came; what is no ASCII cannot, and is as if it were not there."""
+    return value if value and value.isascii() and value.isprintable() and len(value) <= LONGEST_VALUE else None
 
 
 def _of_text(headers: Mapping[str, str]) -> dict[str, str]:
