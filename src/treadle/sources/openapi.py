@@ -253,7 +253,7 @@ class Description:
             raise DescriptionInvalid(f"source '{self.name}' has no {method.upper()} {path}")
         place = self._place(item, operation)
         version = self.version
-        servers = version.servers(place)
+        servers, body = version.servers(place), version.request_body(place)
         read = (self._parameter(entry.value) for entry in place.parameters)
         return Operation(
             source=self.name,
@@ -262,7 +262,7 @@ class Description:
             server=server_url(servers.value, found_at(servers.base), self.variables, self.name),
             operation_id=_operation_id(operation.value),
             parameters=tuple(spec for spec in read if spec is not None),
-            body=_body(*version.request_body(place), self.registry),
+            body=_body(body.value, self.registry, body.base),
         )
 
     def _place(self, item: PathItem, operation: Resolved) -> Place:
@@ -375,7 +375,7 @@ def _parameter(value: dict[str, Any], styles: Mapping[str, frozenset[str]]) -> P
     )
 
 
-def _body(value: Any, base: str, registry: Registry) -> BodySpec | None:
+def _body(value: Any, registry: Registry, base: str) -> BodySpec | None:
     body = registry.resolve(value, base).value
     if not isinstance(body, dict):
         return None
