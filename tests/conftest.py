@@ -18,3 +18,15 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
         report.longrepr = f"CI runs every test, but this one was skipped: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    """Keep what tests fetch away from the cache of whoever runs them, and from other runs of the tests."""
+    before = os.environ.get("TREADLE_CACHE_DIR")
+    os.environ["TREADLE_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["TREADLE_CACHE_DIR"]
+    else:
+        os.environ["TREADLE_CACHE_DIR"] = before

@@ -214,7 +214,7 @@ def test_an_option_that_is_not_there():
         lambda: treadle.Runner(servr="http://x.test"),
         lambda: asyncio.run(treadle.run_async("dataiku", servr="http://x.test")),
     ):
-        with pytest.raises(TypeError, match=r"there is no option 'servr'; there are server, source, strict, "):
+        with pytest.raises(TypeError, match=r"there is no option 'servr'; there are server, source, server_var, "):
             call()
 
 

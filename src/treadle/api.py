@@ -14,12 +14,13 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from treadle.diagnostics import Diagnostic, Severity
-from treadle.drivers.documents import Library, Linkage, LoadedDocument, Text
+from treadle.drivers.cache import DocumentCache
+from treadle.drivers.documents import Library, Linkage, LoadedDocument
+from treadle.drivers.fetch import Fetcher
 from treadle.drivers.http import Http
 from treadle.drivers.run import Clock, SystemClock, drive, interrupted
 from treadle.drivers.settings import Options, check_servers
 from treadle.drivers.transport import Transport
-from treadle.engine.effects import HttpFailed, SendHttp
 from treadle.engine.entry import entry_inputs
 from treadle.engine.interpreter import Run
 from treadle.engine.journal import Failure, Record
@@ -28,7 +29,6 @@ from treadle.engine.report import History, report, step_entries
 from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import Secrets
 from treadle.errors import DocumentInvalid, EffectFailed, RunRefused, SourceInvalid
-from treadle.sources.request import HttpRequest
 from treadle.vendors import BUNDLES
 from treadle.version import __version__
 
@@ -149,7 +149,8 @@ class Runner:
         self._clock = clock or SystemClock()
         self._limits = self.options.limits()
         self._transport = Transport(self.options.connection(), f"treadle/{__version__}")
-        self._library = Library(BUNDLES, self._fetch)
+        cache = None if self.options.no_cache else DocumentCache()
+        self._library = Library(BUNDLES, Fetcher(self._transport, self._clock, cache))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._programs: WeakKeyDictionary[LoadedDocument, dict[str, tuple[Program, list[Diagnostic]]]]
@@ -207,7 +208,12 @@ class Runner:
         """
         options = self.options
         return await self._library.link(
-            document, strict=options.strict, servers=options.servers, sources=options.source, offline=offline
+            document,
+            strict=options.strict,
+            servers=options.servers,
+            sources=options.source,
+            variables=options.server_var,
+            offline=offline,
         )
 
     async def check_all(self, document: LoadedDocument, *, offline: bool = False) -> list[Diagnostic]:
@@ -295,17 +301,6 @@ class Runner:
             raise RunRefused("this Runner is closed", hint="make a new one, and run inside its `async with`")
         self._loop = loop
 
-    async def _fetch(self, url: str) -> Text:
-        # As any request of a run: redirects are followed, and a server that is busy is asked again.
-        http = Http(self._transport, self._clock)
-        answer = await http.send(SendHttp("", "", HttpRequest("GET", url)))
-        if isinstance(answer, HttpFailed):
-            hint = "is the server up, and is the URL right?" if answer.kind == "connection" else answer.hint
-            raise RunRefused(f"{url} cannot be loaded: {answer.message}", hint=hint)
-        if answer.status != 200:
-            raise RunRefused(f"{url} cannot be loaded: the server answered {answer.status}", hint="check the URL")
-        return Text(answer.body.decode("utf-8-sig", errors="replace"), http.last_url)
-
 
 def load(source: str | Path) -> LoadedDocument:
     """Load an Arazzo document from a path, an http(s) URL, or a bundled name such as `dataiku`.
@@ -323,7 +318,7 @@ def check(
 
     Documents that are checked together find each other by their `$self`. Nothing is sent to the described APIs; with
     `offline` nothing is fetched either, and what needs a source that is out of reach is not checked. Takes the options
-    of `Options` as keywords (`strict`, `server`, `source`).
+    of `Options` as keywords (`strict`, `server`, `source`, `server_var`, `no_cache`).
     """
 
     async def checked(runner: Runner) -> list[Diagnostic]:

@@ -84,10 +84,10 @@ def test_references_without_end(lay):
     ("content", "rule", "message"),
     [
         (None, "source", "source 'api' cannot be used: there is no file "),
-        (b"\xff\xfe", "source", "is not UTF-8 text (byte 0)"),
+        (b"\xff\xfa", "source", "is not UTF-8 text (byte 0)"),
         ("a: [\n", "yaml-syntax", ""),
         ("a: 1\na: 2\n", "duplicate-key", ""),
-        ("swagger: '2.0'", "source", "not a description this version reads: Swagger 2.0"),
+        ("swagger: '1.0'", "source", "not a description this version reads: Swagger 1.0"),
         ("openapi: 3.1.0\npaths: {}\n", "unknown-operation", "no source has an operation 'a'"),
     ],
     ids=["absent", "no text", "no YAML", "duplicate key", "Swagger", "empty"],
@@ -108,7 +108,7 @@ def test_a_source_that_is_a_folder(lay):
 def test_a_source_whose_name_no_file_can_have(lay):
     ((rule, message),) = _findings(lay(w_yaml=DOCUMENT.replace("url: api.yaml", 'url: "a%00.yaml"')))
     assert rule == "source"
-    assert "is no name of a file" in message
+    assert "cannot be the name of a file" in message
 
 
 def test_a_byte_order_mark_and_a_uri_of_a_file(lay):
@@ -135,8 +135,8 @@ def test_the_bundled_source_is_offered_where_it_fits(lay):
 
 
 def test_a_description_that_is_none_has_its_own_hint(lay):
-    (found,) = treadle.check(str(lay(api_yaml="swagger: '2.0'")))
-    assert found.hint == "convert it to OpenAPI 3.0 or 3.1"
+    (found,) = treadle.check(str(lay(api_yaml="swagger: '1.0'")))
+    assert found.hint == "convert it to Swagger 2.0 or OpenAPI 3"
 
 
 def test_a_source_of_another_type_is_not_loaded(lay):
@@ -238,8 +238,9 @@ def test_a_server_that_is_not_there():
     [
         {"/w.yaml": DOCUMENT.replace("url: api.yaml", "url: file:///etc/api.yaml")},
         {"/w.yaml": DOCUMENT, "/api.yaml": API.replace("parts/a.yaml", "file:///etc/parts.yaml")},
+        {"/w.yaml": DOCUMENT, "/api.yaml": API.replace("3.1.0", "3.2.0\n$self: file:///etc/api.yaml")},
     ],
-    ids=["a source", "a reference"],
+    ids=["a source", "a reference", "a $self"],
 )
 def test_what_comes_from_the_network_leads_to_no_file(answers):
     served = {path: web.Response(body=text) for path, text in answers.items()}
@@ -259,3 +260,137 @@ def test_relative_sources_are_read_against_the_place_a_document_was_found_at():
     }
     _, diagnostics = asyncio.run(_check_at(answers, "/moved.yaml"))
     assert diagnostics == []
+
+
+VARIABLES = API.replace("http://127.0.0.1:9", "'https://{region}.test/{v}'")
+
+
+@pytest.mark.parametrize(
+    ("given", "rule", "message", "hint"),
+    [
+        ({}, "server", "in which 'region' and 'v' have no values", "--server-var region=VALUE --server-var v=VALUE"),
+        ({"v": "1"}, "server", "in which 'region' has no value", "or the whole: --server api=URL"),
+        ({"v": "1", "api.region": "eu"}, None, "", ""),
+        ({"v": "1", "region": "eu", "api.w": "1"}, "refused", "has a variable 'api.w'", "there are region, v"),
+        ({"v": "1", "other.region": "eu"}, "refused", "has a variable 'other.region'", "there are region, v"),
+    ],
+    ids=["none", "one", "all", "unknown", "of another source"],
+)
+def test_values_of_server_variables(lay, given, rule, message, hint):
+    path = str(lay(api_yaml=VARIABLES))
+    if rule == "refused":
+        with pytest.raises(treadle.RunRefused, match=message) as refused:
+            treadle.check(path, server_var=given)
+        assert refused.value.hint == hint
+        return
+    found = treadle.check(path, server_var=given)
+    assert [one.rule for one in found] == ([rule] if rule else [])
+    for one in found:
+        assert message in one.message
+        assert hint in (one.hint or "")
+
+
+def test_variables_where_no_server_has_any(lay):
+    with pytest.raises(treadle.RunRefused, match="no server of these sources has a variable 'region'") as refused:
+        treadle.check(str(lay()), server_var={"region": "eu"})
+    assert refused.value.hint == "no server has variables"
+
+
+def test_variables_of_paths_and_operations_count_too(lay):
+    api = (
+        API
+        + "  /b: {servers: [{url: 'http://{b}.test'}], get: {servers: [{url: 'http://{c}.test'}], operationId: b}}\n"
+    )
+    api = api.replace('paths: {/a: {$ref: "parts/a.yaml#/item"}}', 'paths:\n  /a: {$ref: "parts/a.yaml#/item"}')
+    assert _findings(lay(api_yaml=api), server_var={"b": "x", "c": "y"}) == []
+
+
+def test_variables_of_a_source_that_cannot_be_used_are_not_known(lay):
+    ((rule, _),) = _findings(lay(api_yaml=None), server_var={"region": "eu"})
+    assert rule == "source"
+
+
+TWO = DOCUMENT.replace(
+    "[{name: api, url: api.yaml}]",
+    "[{name: api, url: api.yaml, type: openapi}, {name: b, url: b.yaml, type: openapi}]",
+)
+
+
+def test_of_two_descriptions_the_one_is_loaded_that_is_named(lay):
+    qualified = TWO.replace("operationId: a", "operationId: $sourceDescriptions.api.a")
+    assert _findings(lay(w_yaml=qualified)) == []
+    ((rule, message),) = _findings(lay(w_yaml=qualified.replace("api.a", "b.a")))
+    assert rule == "source"
+    assert message.startswith("source 'b' cannot be used: there is no file ")
+
+
+def test_a_plain_operation_id_is_looked_for_in_all_descriptions(lay):
+    found = _findings(lay(w_yaml=TWO, b_yaml="openapi: 3.0.0\npaths: {/x: {get: {operationId: a}}}\n"))
+    assert found == [("unknown-operation", "operationId 'a' stands in several sources: api, b")]
+
+
+def test_a_path_item_that_is_not_there_does_not_matter_to_others(lay):
+    api = API.replace("paths: {", "paths: {/x: {$ref: gone.yaml}, /b: {get: {operationId: b}}, ")
+    assert _findings(lay(api_yaml=api)) == []
+    ((rule, message),) = _findings(lay(api_yaml=api, w_yaml=DOCUMENT.replace("operationId: a", "operationId: c")))
+    assert rule == "source"
+    assert message.endswith(f"there is no file {lay().parent / 'gone.yaml'}")
+
+
+def test_documents_that_lead_to_documents_without_end():
+    asked = []
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        asked.append(request.raw_path)
+        if request.raw_path == "/w.yaml":
+            return web.Response(body=DOCUMENT)
+        number = request.raw_path.removeprefix("/").removesuffix("api.yaml").removesuffix(".yaml")
+        if not number:
+            return web.Response(body="openapi: 3.1.0\npaths: {/a: {$ref: 1.yaml}}")
+        return web.Response(body=f"$ref: {int(number) + 1}.yaml")
+
+    async def checked() -> tuple[object, list[treadle.Diagnostic]]:
+        async with serving(handler) as url, treadle.Runner(clock=StillClock()) as runner:
+            return await runner.check(await runner.load(f"{url}/w.yaml"), "w")
+
+    with pytest.raises(treadle.RunRefused, match="lead from document to document, more than 100 times"):
+        asyncio.run(checked())
+    assert len(asked) < 200
+
+
+def test_too_many_documents(lay, monkeypatch):
+    monkeypatch.setattr("treadle.drivers.documents.MAX_REFERRED", 2)
+    with pytest.raises(treadle.RunRefused, match="refer to more than 2 documents"):
+        treadle.check(str(lay()))
+
+
+def test_a_description_that_is_cached_is_not_sent_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("TREADLE_CACHE_DIR", str(tmp_path))
+    asked = []
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        asked.append(f"{request.raw_path} {request.headers.get('If-None-Match')}")
+        if "If-None-Match" in request.headers:
+            return web.Response(status=304)
+        texts = {"/w.yaml": DOCUMENT, "/api.yaml": "openapi: 3.1.0\npaths: {/a: {get: {operationId: a}}}"}
+        return web.Response(body=texts[request.raw_path], headers={"ETag": '"1"'})
+
+    async def checked() -> None:
+        async with serving(handler) as url:
+            for no_cache in (False, False, True):
+                async with treadle.Runner(clock=StillClock(), no_cache=no_cache) as runner:
+                    _, diagnostics = await runner.check(await runner.load(f"{url}/w.yaml"), "w")
+                    assert diagnostics == []
+
+    asyncio.run(checked())
+    assert asked == [
+        *("/w.yaml None", "/api.yaml None"),
+        *('/w.yaml "1"', '/api.yaml "1"'),
+        *("/w.yaml None", "/api.yaml None"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["a\0b.yaml", "x" * 300])
+def test_a_name_that_no_file_has(name):
+    with pytest.raises(treadle.DocumentInvalid, match=r"cannot be"):
+        treadle.load(name)

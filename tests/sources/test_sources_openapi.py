@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import msgspec
 import pytest
 
 from loader import cases
 from treadle.errors import TreadleError
+from treadle.pointer import dump
 from treadle.sources.openapi import Description
 from treadle.sources.operation import Operation, ParameterSpec
 from treadle.sources.references import DocumentsMissing, Registry
@@ -14,15 +17,24 @@ from treadle.sources.references import DocumentsMissing, Registry
 URI = "https://docs.test/api/openapi.yaml"
 
 
-def _find(case) -> Operation:
+def _description(case) -> Description:
     uri = case.get("uri", URI)
     registry = Registry({uri: case["openapi"], **case.get("documents", {})})
-    description = Description("api", uri, case["openapi"], registry)
+    return Description("api", uri, case["openapi"], registry, case.get("variables"))
+
+
+def _find(case) -> Operation:
+    description = _description(case)
     wanted = case["find"]
-    return description.at_pointer(wanted[1:]) if wanted.startswith("#") else description.operation(wanted)
+    if wanted.startswith("#"):
+        return description.at_pointer(unquote(wanted[1:]))
+    return description.operation(wanted)
 
 
-@pytest.mark.parametrize("case", cases("sources/operations.yaml"))
+TABLES = [case for name in ("operations", "swagger", "references", "servers") for case in cases(f"sources/{name}.yaml")]
+
+
+@pytest.mark.parametrize("case", TABLES)
 def test_an_operation(case):
     if "missing" in case:
         with pytest.raises(DocumentsMissing) as missing:
@@ -38,7 +50,9 @@ def test_an_operation(case):
             assert case["hint"] is None or case["hint"] in (refused.value.hint or "")
         return
     found = msgspec.to_builtins(_find(case))
-    wanted = dict(case["gives"])
+    wanted = dict(case.get("gives", {}))
+    if "security" in case:
+        assert _description(case).security_schemes() == case["security"]
     if "parameters" in wanted:
         specs = [msgspec.to_builtins(ParameterSpec(**spec)) for spec in wanted["parameters"]]
         assert found["parameters"] == tuple(specs) or found["parameters"] == specs
@@ -46,6 +60,15 @@ def test_an_operation(case):
     if isinstance(wanted.get("body"), dict):
         assert msgspec.json.encode(found["body"]) == msgspec.json.encode(wanted.pop("body"))
     assert {name: found[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("case", [case for case in TABLES if "gives" in case.values[0]])
+def test_an_operation_is_the_same_by_its_id_and_by_its_place(case):
+    found = _find(case)
+    if found.operation_id is not None:
+        description = _description(case)
+        (located,) = [one for one in description.at_path(found.path) if one.operation_id == found.operation_id]
+        assert description.at_pointer(dump(located.tokens)) == description.operation(found.operation_id) == found
 
 
 def test_header_names_are_case_insensitive_and_others_are_not():

@@ -24,7 +24,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("kind", VALUES)
-@pytest.mark.parametrize("case", cases("sources/styles.yaml"))
+@pytest.mark.parametrize("case", cases("sources/styles.yaml") + cases("sources/collections.yaml"))
 def test_style_examples_of_the_specification(case, kind):
     if kind not in case:
         return  # n/a in the table, and not refused either

@@ -1,6 +1,6 @@
 """Loads Arazzo documents and their source descriptions from files, URLs and bundles, until nothing is missing."""
 
-import gc
+import asyncio
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -8,29 +8,32 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
-from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin
 from weakref import WeakValueDictionary
 
-from treadle.diagnostics import Diagnostic, Severity, Span
+from treadle.diagnostics import Diagnostic, Severity
 from treadle.document import model
 from treadle.document.build import build
-from treadle.document.reader import MAX_TEXT, Reading, read
+from treadle.document.reader import Reading, read
+from treadle.drivers.fetch import FetchFailed
+from treadle.drivers.texts import Text, TextInvalid, read_file, read_quickly, refuse_files_from_afar, shown, source_uri
 from treadle.engine.compile import check_workflows, compile_workflow
-from treadle.engine.linked import LinkedDocument, Source
+from treadle.engine.linked import LinkedDocument, Source, SourcesMissing
 from treadle.engine.program import Program
 from treadle.errors import DocumentInvalid, RunRefused, TreadleError
 from treadle.sources.openapi import Description, DescriptionInvalid
 from treadle.sources.references import DocumentsMissing, Registry
+from treadle.sources.servers import check_variables, for_source
 
 MAX_ROUNDS = 100
 """How often loading may find further documents that are referred to."""
+MAX_REFERRED = 2000
+"""How many documents the descriptions of a document may refer to."""
+MAX_AT_ONCE = 8
+"""How many documents are fetched at once."""
 
 _T = TypeVar("_T")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-
-LARGE_TEXT = 1_000_000
-"""From how many characters on a text is large."""
-
 
 _PARTS_REFUSED = frozenset({
     "expression-version", "missing-field", "negative", "reference", "unknown-value", "uri", "wrong-type",
@@ -43,14 +46,6 @@ _CONSEQUENCES = frozenset({
 """What may then be said only because that part is not there to be referred to."""
 _NOT_ASKED_FOR = frozenset({"offline", "source"})
 """What is said of sources, before it is known where they are."""
-
-
-class Text(NamedTuple):
-    """A text and the URI it was found at, which is another than asked for after a redirect."""
-
-    text: str
-    uri: str
-
 
 Fetch = Callable[[str], Awaitable[Text]]
 """Brings the text at an http(s) URL; raises TreadleError."""
@@ -99,15 +94,27 @@ class LoadedDocument:
 class Linkage:
     """A document with its sources at hand, ready for its workflows to be compiled."""
 
-    __slots__ = ("linked", "loaded", "offline", "registry", "servers", "strict")
+    __slots__ = ("documents", "linked", "loaded", "offline", "overrides", "registry", "servers", "strict", "variables")
 
-    def __init__(self, loaded: LoadedDocument, *, strict: bool, servers: Mapping[str, str], offline: bool) -> None:
+    def __init__(
+        self,
+        loaded: LoadedDocument,
+        *,
+        strict: bool,
+        servers: Mapping[str, str],
+        overrides: Mapping[str, str],
+        variables: Mapping[str, str],
+        offline: bool,
+    ) -> None:
         self.loaded = loaded
         self.strict = strict
         self.servers = servers
+        self.variables = variables
         self.offline = offline
         self.registry = Registry()
         self.linked = LinkedDocument(loaded.document, loaded.reading, loaded.base, loaded.diagnostics)
+        self.documents: dict[LinkedDocument, LoadedDocument] = {}
+        self.overrides = overrides
 
 
 class Library:
@@ -133,9 +140,10 @@ class Library:
             uri = source_uri(str(path) if path else source)
             text, uri = await self._text(uri)
         except TreadleError as error:
-            found = Diagnostic("not-found", Severity.ERROR, error.message, None, self._known(error.hint))
+            hint = error.hint if isinstance(error, TextInvalid) else self._known(error.hint)
+            found = Diagnostic("not-found", Severity.ERROR, error.message, None, hint)
             raise DocumentInvalid(error.message, [found], hint=found.hint) from error
-        reading = read(text, str(path) if path else source)
+        reading = read(text, str(path) if path else shown(source))
         try:
             return self._built(reading, uri)
         except DocumentInvalid as error:
@@ -187,6 +195,7 @@ class Library:
         strict: bool = False,
         servers: Mapping[str, str] | None = None,
         sources: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
         offline: bool = False,
     ) -> Linkage:
         """Bring the sources of a document, and of the Arazzo documents among them.
@@ -196,18 +205,24 @@ class Library:
             strict: make each dialect an error.
             servers: base URLs by the name of the source, `""` for all others.
             sources: what to load in place of a source's url, by the name of the source.
+            variables: values of server variables, by `NAME` or `SOURCE.NAME`.
             offline: fetch nothing; what is not at hand is not checked.
 
         Raises:
-            RunRefused: an override names no source.
+            RunRefused: an override names no source, or a variable is none of any server.
         """
-        linkage = Linkage(loaded, strict=strict, servers=servers or {}, offline=offline)
-        documents = await self._linked(linkage, sources or {})
+        given = variables or {}
+        linkage = Linkage(
+            loaded, strict=strict, servers=servers or {}, overrides=sources or {}, variables=given, offline=offline
+        )
+        documents = await self._linked(linkage)
         self._check_names(documents, {**(servers or {}), **(sources or {})})
+        _check_variables(given, linkage)
         return linkage
 
-    async def _linked(self, linkage: Linkage, overrides: Mapping[str, str]) -> list[LoadedDocument]:
+    async def _linked(self, linkage: Linkage) -> list[LoadedDocument]:
         """Fill in the sources of every document that can be reached, and give these documents."""
+        overrides = linkage.overrides
         loaded = linkage.loaded
         known = {loaded.uri: linkage.linked, loaded.base: linkage.linked}
         documents = {loaded: linkage.linked}
@@ -220,7 +235,10 @@ class Library:
             if waits and source.name not in overrides:
                 by_identity.append(_Listed(document, source, waits=False))
                 continue
-            brought = await self._source(document, source, overrides.get(source.name), linkage)
+            if _can_wait(document, source, linkage):
+                documents[document].sources[source.name] = Source("openapi", pending=True)
+                continue
+            brought = await self._source(document, source, linkage)
             if isinstance(brought, LoadedDocument):
                 if brought.base not in known:
                     other = LinkedDocument(brought.document, brought.reading, brought.base, brought.diagnostics)
@@ -232,6 +250,7 @@ class Library:
                 raise RunRefused(f"{loaded.name} leads to more than {MAX_ROUNDS} Arazzo documents")
         for document, linked in documents.items():
             linked.sources = {entry.name: linked.sources[entry.name] for entry in document.document.source_descriptions}
+            linkage.documents[linked] = document
         return list(documents)
 
     async def compile(self, linkage: Linkage, workflow_id: str) -> tuple[Program | None, list[Diagnostic]]:
@@ -245,50 +264,64 @@ class Library:
             known = ", ".join(loaded.workflow_ids)
             raise RunRefused(f"{loaded.name} has no workflow '{workflow_id}'", hint=f"it has {known}")
         compiled = await self._complete(linkage, partial(compile_workflow, linkage.linked, workflow_id))
-        if isinstance(compiled, Diagnostic):
-            return None, [*loaded.diagnostics, compiled]
         return compiled.program, compiled.diagnostics
 
     async def check(self, linkage: Linkage) -> list[Diagnostic]:
         """Compile every workflow of a linked document, and give every diagnostic."""
-        found = await self._complete(linkage, partial(check_workflows, linkage.linked))
-        if not isinstance(found, Diagnostic):
-            return found
-        each: dict[Diagnostic, None] = {}  # one by one, for some may do without what cannot be brought
-        for workflow_id in linkage.loaded.workflow_ids:
-            each |= dict.fromkeys((await self.compile(linkage, workflow_id))[1])
-        return list(each)
+        return await self._complete(linkage, partial(check_workflows, linkage.linked))
 
-    async def _complete(self, linkage: Linkage, compiling: Callable[..., _T]) -> _T | Diagnostic:
-        """Compile until nothing is missing, or say what cannot be brought.
+    async def _complete(self, linkage: Linkage, compiling: Callable[..., _T]) -> _T:
+        """Compile, bring what is missing, and compile again until nothing is.
 
         Raises:
             RunRefused: the descriptions refer to too much.
         """
+        name = linkage.loaded.name
         for _ in range(MAX_ROUNDS):
             try:
                 return compiling(strict=linkage.strict, servers=linkage.servers)
+            except SourcesMissing as wanted:
+                await self._bring_sources(wanted, linkage)
             except DocumentsMissing as missing:
-                problem = await self._bring(missing, linkage)
-                if problem is not None:
-                    return problem
-        raise RunRefused(f"the sources of {linkage.loaded.name} refer to more than {MAX_ROUNDS} documents")
+                await self._bring(missing, linkage)
+                if len(linkage.registry.documents) > MAX_REFERRED:
+                    message = f"the sources of {name} refer to more than {MAX_REFERRED} documents"
+                    raise RunRefused(message) from None
+        raise RunRefused(f"the sources of {name} lead from document to document, more than {MAX_ROUNDS} times")
 
-    async def _bring(self, missing: DocumentsMissing, linkage: Linkage) -> Diagnostic | None:
-        """Load documents that descriptions refer to into the registry, or say why that is not possible."""
-        for uri in missing.uris:
-            try:
-                refuse_files_from_afar(missing.base, uri)
-                if linkage.offline and not uri.startswith("file:"):
-                    _leave_out(linkage.linked, missing.base)
-                    return None
-                linkage.registry.documents[uri] = read((await self._text(uri)).text, uri).value
-            except DocumentInvalid as error:
-                return error.diagnostics[0]
-            except TreadleError as error:
-                message = f"a description refers to {uri}, which cannot be used: {error.message}"
-                return Diagnostic("source", Severity.ERROR, message, _place(linkage.linked, missing.base), error.hint)
-        return None
+    async def _bring_sources(self, wanted: SourcesMissing, linkage: Linkage) -> None:
+        """Load descriptions of a document that have waited until an operation is looked for in them."""
+        loaded = linkage.documents[wanted.linked]
+        listed = [source for source in loaded.document.source_descriptions if source.name in wanted.names]
+        found = await asyncio.gather(*(self._source(loaded, source, linkage) for source in listed))
+        for source, brought in zip(listed, found, strict=True):
+            if isinstance(brought, Source):
+                wanted.linked.sources[source.name] = brought
+
+    async def _bring(self, missing: DocumentsMissing, linkage: Linkage) -> None:
+        """Load documents that descriptions refer to into the registry, or note there why that is not possible."""
+        places = asyncio.Semaphore(MAX_AT_ONCE)
+
+        async def bring(uri: str, base: str) -> None:
+            async with places:
+                await self._bring_one(uri, base, linkage)
+
+        await asyncio.gather(*(bring(uri, base) for uri, base in missing.missing.items()))
+
+    async def _bring_one(self, uri: str, base: str, linkage: Linkage) -> None:
+        registry = linkage.registry
+        try:
+            refuse_files_from_afar(base, uri)
+            if linkage.offline and not uri.startswith("file:"):
+                _leave_out(linkage, base)
+                return
+            text, found_at = await self._text(uri)
+            registry.add(uri, read_quickly(text, shown(uri)).value, found_at)
+        except DocumentInvalid as error:
+            registry.problems[uri] = error.diagnostics[0]
+        except TreadleError as error:
+            message = f"a description refers to {shown(uri)}, which cannot be used: {error.message}"
+            registry.problems[uri] = Diagnostic("source", Severity.ERROR, message, None, error.hint)
 
     def _check_names(self, documents: list[LoadedDocument], overrides: Mapping[str, str]) -> None:
         known = [source.name for loaded in documents for source in loaded.document.source_descriptions]
@@ -298,9 +331,10 @@ class Library:
                 raise RunRefused(f"{documents[0].name} has no source description '{name}'", hint=hint)
 
     async def _source(
-        self, loaded: LoadedDocument, source: model.SourceDescription, override: str | None, linkage: Linkage
+        self, loaded: LoadedDocument, source: model.SourceDescription, linkage: Linkage
     ) -> Source | LoadedDocument:
         """Bring what a Source Description names: a description, or an Arazzo document that is yet to be linked."""
+        override = linkage.overrides.get(source.name)
         kind = source.type or "openapi"
         if kind == "asyncapi":
             return Source(kind)
@@ -310,23 +344,33 @@ class Library:
                 return self._identified[uri]
             if linkage.offline and not uri.startswith("file:"):
                 return _out_of_reach(loaded, source, "its URL is not fetched")
+            asked = uri
             text, uri = await self._text(uri)
-            reading = read_quickly(text, override or source.url)
+            reading = read_quickly(text, shown(override or source.url))
             if kind == "arazzo" or (source.type is None and _is_arazzo(reading.value)):
                 return self._built(reading, uri)
             if source.type is None and isinstance(reading.value, dict) and "asyncapi" in reading.value:
                 return Source("asyncapi")
-            linkage.registry.documents[uri] = reading.value
-            return Source(kind, Description(source.name, uri, reading.value, linkage.registry))
+            linkage.registry.add(asked, reading.value, uri)
+            variables = for_source(linkage.variables, source.name)
+            return Source(kind, Description(source.name, uri, reading.value, linkage.registry, variables))
         except DocumentInvalid as error:
             return Source(kind, problem=error.diagnostics[0])
         except TreadleError as error:
             if linkage.offline and not isinstance(error, DescriptionInvalid):
                 return _out_of_reach(loaded, source, error.message)
-            span = loaded.reading.span((*source.at, "url"))
-            hint = error.hint if isinstance(error, DescriptionInvalid) else self._hint(loaded, source.name)
-            message = f"source '{source.name}' cannot be used: {error.message}"
-            return Source(kind, problem=Diagnostic("source", Severity.ERROR, message, span, hint))
+            return Source(kind, problem=self._unusable(loaded, source, error))
+
+    def _unusable(self, loaded: LoadedDocument, source: model.SourceDescription, error: TreadleError) -> Diagnostic:
+        """Say why a source cannot be used, and what to do."""
+        span = loaded.reading.span((*source.at, "url"))
+        message, hint = f"source '{source.name}' cannot be used: {error.message}", error.hint
+        if isinstance(error, DescriptionInvalid):
+            message = error.message
+        elif not isinstance(error, TextInvalid):
+            elsewhere = self._hint(loaded, source.name)
+            hint = f"{hint}; or {elsewhere}" if isinstance(error, FetchFailed) and hint else elsewhere
+        return Diagnostic("source", Severity.ERROR, message, span, hint)
 
     def _uri(self, loaded: LoadedDocument, source: model.SourceDescription, override: str | None) -> str:
         if override is not None:
@@ -351,24 +395,7 @@ class Library:
     async def _text(self, uri: str) -> Text:
         if uri.startswith(("http://", "https://")):
             return await self._fetch(uri)
-        path = Path(unquote(urlsplit(uri).path))
-        try:
-            with path.open("rb") as file:  # noqa: ASYNC230 - a local file; nothing else waits meanwhile
-                content = file.read(4 * MAX_TEXT + 1)
-        except FileNotFoundError as error:
-            raise RunRefused(
-                f"there is no file {path}", hint="give a path, an http(s) URL, or a bundled name"
-            ) from error
-        except IsADirectoryError as error:
-            raise RunRefused(f"{path} is a folder", hint="name a document in it") from error
-        except OSError as error:
-            raise RunRefused(f"{path} cannot be read: {error.strerror}", hint="look at its permissions") from error
-        except ValueError as error:
-            raise RunRefused(f"{path} is no name of a file: {error}", hint="give a path, or an http(s) URL") from error
-        try:
-            return Text(content.decode("utf-8-sig"), uri)
-        except UnicodeDecodeError as error:
-            raise RunRefused(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from error
+        return Text(read_file(uri), uri)
 
 
 class _Listed(NamedTuple):
@@ -384,6 +411,15 @@ def _listed(loaded: LoadedDocument) -> Iterator[_Listed]:
         yield _Listed(loaded, source, waits=source.type == "arazzo" and bool(_ABSOLUTE.match(source.url)))
 
 
+def _can_wait(loaded: LoadedDocument, source: model.SourceDescription, linkage: Linkage) -> bool:
+    """Say whether a source is brought only when an operation is looked for in it: others may be all that is needed.
+
+    The only description of a document is needed in any case; a server variable may be one of any description.
+    """
+    descriptions = [entry for entry in loaded.document.source_descriptions if entry.type != "arazzo"]
+    return source.type == "openapi" and len(descriptions) > 1 and not linkage.offline and not linkage.variables
+
+
 def _is_arazzo(value: Any) -> bool:
     return isinstance(value, dict) and "arazzo" in value
 
@@ -395,60 +431,26 @@ def _out_of_reach(loaded: LoadedDocument, source: model.SourceDescription, why: 
     return Source(source.type or "openapi", problem=problem, out_of_reach=True)
 
 
-def _place(linked: LinkedDocument, uri: str) -> Span | None:
-    """Give the place of the Source Description that led to a description, or of the first one in its document."""
-    for document in (linked, *(other for _, other in linked.linked())):
-        for entry in document.document.source_descriptions:
-            found = document.sources[entry.name].description
-            if found is not None and uri in (found.uri, *found.registry.documents):
-                return document.reading.span((*entry.at, "url"))
-    return None
+def _check_variables(given: Mapping[str, str], linkage: Linkage) -> None:
+    """Make sure that each server variable is there; where a source could not be loaded, that it may have it."""
+    if not given:
+        return
+    known: dict[str, set[str]] = {}
+    for document in linkage.documents:
+        for name, source in document.sources.items():
+            if source.problem is not None or source.out_of_reach:
+                return
+            if source.description is not None:
+                known.setdefault(name, set()).update(source.description.server_variables())
+    check_variables(given, {name: sorted(found) for name, found in known.items()})
 
 
-def _leave_out(linked: LinkedDocument, uri: str) -> None:
+def _leave_out(linkage: Linkage, uri: str) -> None:
     """Put descriptions out of reach that refer to what is not fetched; all of them where it is not known which one."""
-    for document in (linked, *(other for _, other in linked.linked())):
+    for document in linkage.documents:
         for name, source in document.sources.items():
             if source.description is not None and uri in (
                 source.description.uri,
                 *source.description.registry.documents,
             ):
                 document.sources[name] = Source(source.kind, out_of_reach=True)
-
-
-def read_quickly(text: str, name: str) -> Reading:
-    """Read a text; for a large one the garbage collector rests, which would cost more than the parser."""
-    if len(text) < LARGE_TEXT or not gc.isenabled():
-        return read(text, name)
-    gc.disable()
-    try:
-        return read(text, name)
-    finally:
-        gc.enable()
-
-
-def source_uri(source: str) -> str:
-    """Give the URI of a source as users name it: an http(s) or file URL as it is, a path as a file URL.
-
-    Raises:
-        RunRefused: it is a URL of another kind, or of a file on another machine.
-    """
-    scheme, joint, rest = source.partition("://")
-    if not joint or "/" in scheme:
-        return Path(source).absolute().as_uri()
-    if scheme.lower() in ("http", "https"):
-        return f"{scheme.lower()}://{rest}"
-    if scheme.lower() == "file" and rest.startswith(("/", "localhost/")):
-        return f"file://{rest.removeprefix('localhost')}"
-    raise RunRefused(f"documents are not loaded from {source}", hint="give a path, or an http, https or file URL")
-
-
-def refuse_files_from_afar(base: str, uri: str) -> None:
-    """Make sure that a document from the network leads to no file of this machine.
-
-    Raises:
-        RunRefused: it does.
-    """
-    if uri.startswith("file:") and not base.startswith("file:"):
-        hint = "name it yourself with --source, if you mean it"
-        raise RunRefused("a document from the network must not name files of this machine", hint=hint)

@@ -20,12 +20,16 @@ class Options(Struct, frozen=True, kw_only=True):
     Attributes:
         server: a base URL for all sources, or base URLs by the name of the source.
         source: what to load in place of a source description's url, by its name: path, URL or bundled name.
+        server_var: values of server variables, by `NAME` or for one source by `SOURCE.NAME`.
+        no_cache: fetch documents anew, and keep no copy of them.
         strict: refuse the dialects of real documents.
         timeout: limit of the whole run.
     """
 
     server: str | Mapping[str, str] | None = None
     source: Mapping[str, str] | None = None
+    server_var: Mapping[str, str] | None = None
+    no_cache: bool = False
     strict: bool = False
     timeout: float | None = None
     request_timeout: float = 30.0

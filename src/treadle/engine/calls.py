@@ -7,6 +7,7 @@ from msgspec import UNSET
 
 from treadle.document import model
 from treadle.engine import program
+from treadle.engine.linked import SourcesMissing
 from treadle.engine.names import near
 from treadle.engine.payloads import target_type
 from treadle.engine.scope import Scope, Target, find_workflow
@@ -17,8 +18,9 @@ from treadle.expressions.dialect import Finding
 from treadle.expressions.words import kind
 from treadle.pointer import Path
 from treadle.sources.operation import BodySpec, Operation, ParameterSpec, query_conflict, undeclared
-from treadle.sources.references import DocumentsMissing
+from treadle.sources.references import DocumentsMissing, DocumentUnavailable
 from treadle.sources.request import has_form
+from treadle.sources.servers import ServerInvalid
 
 _SECRET_HEADER = re.compile(
     r"authorization|cookie|(api|access|auth|secret)[-_]?(key|token)|^x-.*(key|token)$", re.IGNORECASE
@@ -159,7 +161,7 @@ def _operation_step(scope: Scope, step: model.Step) -> program.Call | None:
         operation, server = scope.link.operations(scope.linked).find(
             text, by_path=step.operation_id is None, findings=findings
         )
-    except DocumentsMissing:
+    except (DocumentsMissing, SourcesMissing):
         raise  # no finding: the caller brings them and compiles again
     except TreadleError as error:
         if any(source.out_of_reach for source in scope.linked.sources.values()):
@@ -183,8 +185,11 @@ def _operation_unknown(scope: Scope, error: TreadleError, at: Path) -> None:
     problems = [source.problem for source in scope.linked.sources.values() if source.problem is not None]
     for problem in problems:
         scope.findings.add(problem)
-    if not problems:
-        scope.findings.refused(error, at, "unknown-operation")
+    if isinstance(error, DocumentUnavailable):
+        scope.findings.add(error.problem)
+    elif not problems:
+        rule = "server" if isinstance(error, ServerInvalid) else "unknown-operation"
+        scope.findings.refused(error, at, rule)
 
 
 def _arguments(

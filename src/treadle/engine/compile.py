@@ -54,6 +54,7 @@ def compile_workflow(
 
     Raises:
         DocumentsMissing: a description refers to documents that are not loaded.
+        SourcesMissing: an operation is looked for in sources that are pending.
     """
     workflow = linked.document.workflow(workflow_id)
     if workflow is None:
@@ -116,8 +117,7 @@ class _Compiler:
         """Give the operations that a document's sources describe."""
         known = self._operations.get(id(linked))
         if known is None:
-            descriptions = {name: source.description for name, source in linked.sources.items()}
-            known = self._operations[id(linked)] = Operations(linked.document, descriptions, self._servers)
+            known = self._operations[id(linked)] = Operations(linked, self._servers)
         return known
 
     # From the first workflow to the last

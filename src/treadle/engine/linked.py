@@ -9,6 +9,7 @@ from treadle.document.reader import Reading
 from treadle.engine.inputs import closed, properties, required
 from treadle.engine.names import Reach
 from treadle.engine.schema import SchemaInvalid, linked_schema
+from treadle.errors import TreadleError
 from treadle.sources.openapi import Description
 
 
@@ -18,6 +19,7 @@ class Source(NamedTuple):
     Attributes:
         kind: openapi, asyncapi or arazzo, as the Source Description says or as its document shows.
         out_of_reach: it was not looked for, so nothing that needs it can be checked.
+        pending: it is brought when an operation is looked for in it.
     """
 
     kind: str
@@ -25,6 +27,16 @@ class Source(NamedTuple):
     document: "LinkedDocument | None" = None
     problem: Diagnostic | None = None
     out_of_reach: bool = False
+    pending: bool = False
+
+
+class SourcesMissing(TreadleError):
+    """An operation may stand in sources that are pending: `names` of the document `linked`. The caller brings them."""
+
+    def __init__(self, linked: "LinkedDocument", names: list[str]) -> None:
+        super().__init__(f"still missing: {', '.join(names)}")
+        self.linked = linked
+        self.names = names
 
 
 class LinkedDocument:

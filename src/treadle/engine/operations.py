@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from treadle.document.model import Document
+from treadle.engine.linked import LinkedDocument, SourcesMissing
 from treadle.errors import ExpressionInvalid, TreadleError
 from treadle.expressions.dialect import Finding
 from treadle.expressions.syntax import SourceReference, parse
@@ -12,6 +12,7 @@ from treadle.pointer import dump
 from treadle.pointer import parse as parse_pointer
 from treadle.sources.openapi import Description, DescriptionInvalid
 from treadle.sources.operation import Operation
+from treadle.sources.servers import no_value, unset
 
 _PATH = re.compile(r"\{\$sourceDescriptions\.([A-Za-z0-9_-]+)\.url\}#(.*)", re.DOTALL)
 _PATH_HINT = "write `{$sourceDescriptions.NAME.url}#/paths/~1the~1path/get`"
@@ -26,26 +27,39 @@ class OperationUnknown(TreadleError):
 class Operations:
     """The operations of a document's sources, and the servers they are at."""
 
-    def __init__(
-        self, document: Document, descriptions: Mapping[str, Description | None], servers: Mapping[str, str]
-    ) -> None:
-        self.document = document
-        self.descriptions = {name: found for name, found in descriptions.items() if found is not None}
+    def __init__(self, linked: LinkedDocument, servers: Mapping[str, str]) -> None:
+        self.linked = linked
+        self.document = linked.document
+        found = ((name, source.description) for name, source in linked.sources.items())
+        self.descriptions = {name: description for name, description in found if description is not None}
         self.servers = servers
 
     def find(self, text: str, *, by_path: bool, findings: list[Finding]) -> tuple[Operation, str]:
         """Give the operation that an operationId or operationPath names, and its server's URL.
 
         Raises:
-            TreadleError: there is none, or more than one.
+            TreadleError: there is none, or more than one, or its server has a variable without a value.
+            DocumentsMissing: it may stand in documents that are not loaded, or refers to some.
+            SourcesMissing: it may stand in sources that are pending.
         """
         operation = self._by_path(text, findings) if by_path else self._by_id(text, findings)
         return operation, self._server(operation)
 
     def _server(self, operation: Operation) -> str:
-        return self.servers.get(operation.source) or self.servers.get("") or operation.server
+        named = self.servers.get(operation.source) or self.servers.get("")
+        if not named and unset(operation.server):
+            raise no_value(operation.source, operation.server)
+        return named or operation.server
+
+    def _need(self, *names: str) -> None:
+        """Make sure that the sources of these names are at hand, or all of them where none is named."""
+        sources = self.linked.sources
+        pending = [name for name in names or sources if name in sources and sources[name].pending]
+        if pending:
+            raise SourcesMissing(self.linked, pending)
 
     def _described(self, name: str) -> Description:
+        self._need(name)
         if name not in self.descriptions:
             known = {source.name: source.type for source in self.document.source_descriptions}
             if name in known:
@@ -65,7 +79,11 @@ class Operations:
             message = "a whole expression stands without braces"
             findings.append(Finding("source-dot-operation", message, 0, len(text), f"write `{text[1:-1]}`"))
             return operation
-        having = [found for found in self.descriptions.values() if text in found.operations()]
+        self._need()
+        if len(self.descriptions) == 1:  # what is not needed to find it is not loaded
+            having = [found for found in self.descriptions.values() if found.has(text)]
+        else:
+            having = [found for found in self.descriptions.values() if text in found.operations()]
         if len(having) == 1:
             others = [source for source in self.document.source_descriptions if source.type != "arazzo"]
             if len(others) > 1:
@@ -87,6 +105,9 @@ class Operations:
             correct = f"write `$sourceDescriptions.{text}`"
             findings.append(Finding("source-dot-operation", message, 0, len(text), correct))
             return self.descriptions[name].operation(operation_id)
+        broken = next((error for found in self.descriptions.values() for error in found.broken), None)
+        if broken is not None:
+            raise broken
         hints = [hint for found in self.descriptions.values() if (hint := found.suggest(text)) is not None]
         hints.sort(key=lambda hint: not hint.startswith("did you mean"))
         raise OperationUnknown(f"no source has an operation '{text}'", hint=hints[0] if hints else None)
@@ -110,6 +131,7 @@ class Operations:
 
     def _loosely(self, text: str) -> tuple[Operation, str]:
         """Read an operationPath as people write it: give the operation and the correct form."""
+        self._need()
         found = self._by_reference(text)
         if found is not None:
             return found

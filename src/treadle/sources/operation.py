@@ -11,7 +11,8 @@ class ParameterSpec(Struct, frozen=True):
     """How a parameter goes into a request (OpenAPI 3.1 section 4.8.12); defaults are those of its location.
 
     `media_type` is set where the parameter has `content` in place of a schema; its value is then serialised as that. A
-    parameter in `querystring` (OpenAPI 3.2) always has one; its value is the whole query.
+    parameter in `querystring` (OpenAPI 3.2) always has one; its value is the whole query. The style `tabDelimited` is the
+    `tsv` of Swagger 2.0, whose collection formats stand in paths and headers too.
     """
 
     name: str

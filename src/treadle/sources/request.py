@@ -18,7 +18,9 @@ _RESERVED = ":/?@!$&'()*+,;="
 _NOT_IN_A_QUERY = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]")
 """What a query cannot hold (RFC 3986 section 3.4); an escape can stand in it, a lone percent sign cannot."""
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
-_DELIMITERS = {"form": ",", "spaceDelimited": "%20", "pipeDelimited": "%7C"}
+_DELIMITERS = {"form": ",", "spaceDelimited": "%20", "pipeDelimited": "%7C", "tabDelimited": "%09"}
+_IN_HEADERS = {"spaceDelimited": " ", "pipeDelimited": "|", "tabDelimited": "\t"}
+"""The delimiters of Swagger 2.0 where nothing is escaped."""
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_REFUSED = frozenset(map(chr, (*range(9), *range(10, 32), 127)))
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY"})
@@ -232,7 +234,8 @@ def _check_dots(template: str, path: str) -> None:
 
 
 def _simple(spec: ParameterSpec, value: Any) -> str:
-    return _expanded(spec, value, ",")
+    delimiters = _IN_HEADERS if spec.location == "header" else _DELIMITERS
+    return _expanded(spec, value, delimiters.get(spec.style, ","))
 
 
 def _expanded(spec: ParameterSpec, value: Any, delimiter: str) -> str:

@@ -83,6 +83,7 @@ def _run(document: str, workflow: str | None, options: dict[str, Any]) -> int:
     report_path = report_file(options.pop("report"))
     options["server"] = _named(options["server"], "server")
     options["source"] = _named(options["source"], "source")
+    options["server_var"] = _named(options["server_var"], "server-var")
     # Before the event loop, which would keep Ctrl-C from ending a read of standard input.
     given = given_inputs(options.pop("given"), options.pop("inputs"), lines_of=_variable("given", "TREADLE_INPUT"))
     return asyncio.run(_run_with(document, workflow, given, report_path, options))
@@ -203,6 +204,7 @@ def _named(values: tuple[str, ...], option: str) -> dict[str, str]:
 _FORMS = {
     "source": ("NAME=FILE-OR-URL", "petstore=petstore.yaml"),
     "server": ("URL or SOURCE=URL", "petstore=https://petstore.example.com/v1"),
+    "server-var": ("NAME=VALUE or SOURCE.NAME=VALUE", "region=eu"),
 }
 
 
@@ -220,6 +222,10 @@ _FORMS = {
 )
 @click.option("--source", multiple=True, metavar="NAME=FILE-OR-URL", envvar="TREADLE_SOURCE", help="As for run.")
 @click.option("--server", multiple=True, metavar="[SOURCE=]URL", envvar="TREADLE_SERVER", help="As for run.")
+@click.option(
+    "--server-var", multiple=True, metavar="[SOURCE.]NAME=VALUE", envvar="TREADLE_SERVER_VAR", help="As for run."
+)
+@click.option("--no-cache", is_flag=True, envvar="TREADLE_NO_CACHE", help="As for run.")
 def check(documents: tuple[str, ...], **options: Any) -> None:
     """Load and compile documents without running them, and show every diagnostic.
 
@@ -238,6 +244,8 @@ def _check(
     offline: bool,
     source: tuple[str, ...],
     server: tuple[str, ...],
+    server_var: tuple[str, ...],
+    no_cache: bool,
 ) -> int:
     import msgspec  # noqa: PLC0415
 
@@ -245,8 +253,9 @@ def _check(
     from treadle.diagnostics import errors  # noqa: PLC0415
     from treadle.surfaces.report import counted, json_text, text_of_file, write_diagnostics  # noqa: PLC0415
 
-    overrides = {"source": _named(source, "source"), "server": _named(server, "server")}
-    found = api.check(*sources, strict=strict, offline=offline, **overrides)
+    named = {"source": source, "server": server, "server-var": server_var}
+    overrides = {option.replace("-", "_"): _named(values, option) for option, values in named.items()}
+    found = api.check(*sources, strict=strict, offline=offline, no_cache=no_cache, **overrides)
     if form == "json":
         print(json_text(msgspec.to_builtins(found), sys.stdout))
     else:

@@ -41,6 +41,15 @@ RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "source",
         {"multiple": True, "metavar": "NAME=FILE-OR-URL", "help": "Load this in place of a source description's url."},
     ),
+    (
+        "server-var",
+        {
+            "multiple": True,
+            "metavar": "[SOURCE.]NAME=VALUE",
+            "help": "Value of a variable in a description's server URL.",
+        },
+    ),
+    ("no-cache", {"is_flag": True, "help": "Fetch documents anew, and keep no copy of them."}),
     ("strict", {"is_flag": True, "help": "Refuse the loose syntax of real documents."}),
     ("timeout", {"type": Seconds(zero=False), "metavar": "S", "help": "Limit of the whole run, in seconds."}),
     (
