@@ -8,9 +8,12 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
+from msgspec import structs
+
 from treadle import pointer
 from treadle.errors import TreadleError
-from treadle.sources.operation import DEFAULT_STYLES, FORM, STYLES, BodySpec, Operation, ParameterSpec
+from treadle.sources.content import IGNORED_HEADERS, read_body, value_types
+from treadle.sources.operation import DEFAULT_STYLES, FORM, STYLES, Operation, ParameterSpec
 from treadle.sources.references import Registry
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
@@ -167,9 +170,11 @@ def _read(description: Description, path: str, method: str) -> Operation:
     parameters: dict[tuple[str, str], ParameterSpec] = {}
     # "If a parameter is already defined at the Path Item, the new definition will override it" (OpenAPI 4.8.10).
     for entry in (*_sequence(item.get("parameters")), *_sequence(operation.get("parameters"))):
-        spec = _parameter(registry.resolve(entry, base).value)
+        value, place = registry.resolve(entry, base)
+        spec = _parameter(value)
         if spec is not None:
-            parameters[spec.name, spec.location] = spec
+            said = value_types(spec, value, registry, place)
+            parameters[spec.name, spec.location] = structs.replace(spec, **said)
     servers = operation.get("servers") or item.get("servers") or description.value.get("servers")
     return Operation(
         source=description.name,
@@ -178,7 +183,7 @@ def _read(description: Description, path: str, method: str) -> Operation:
         server=_server(servers, description.uri),
         operation_id=_operation_id(operation),
         parameters=tuple(parameters.values()),
-        body=_body(operation.get("requestBody"), registry, base),
+        body=read_body(operation.get("requestBody"), registry, base),
     )
 
 
@@ -201,6 +206,8 @@ def _parameter(value: Any) -> ParameterSpec | None:
         return ParameterSpec(value["name"], location, required, media_type=FORM if content is None else str(content))
     if not isinstance(location, str) or location not in DEFAULT_STYLES:
         return None
+    if location == "header" and value["name"].lower() in IGNORED_HEADERS:
+        return None
     style = value.get("style", DEFAULT_STYLES[location])
     if not isinstance(style, str) or style not in STYLES[location]:
         allowed = ", ".join(sorted(STYLES[location]))
@@ -215,15 +222,6 @@ def _parameter(value: Any) -> ParameterSpec | None:
         allow_reserved=bool(value.get("allowReserved", False)),
         media_type=content,
     )
-
-
-def _body(value: Any, registry: Registry, base: str) -> BodySpec | None:
-    body = registry.resolve(value, base).value
-    if not isinstance(body, dict):
-        return None
-    types = [str(name) for name in _mapping(body.get("content"))]
-    types.sort(key=lambda name: "json" not in name)
-    return BodySpec(tuple(types), bool(body.get("required", False)))
 
 
 def _server(servers: Any, base: str) -> str:
