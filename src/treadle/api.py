@@ -15,12 +15,14 @@ import msgspec
 
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.documents import Library, Linkage, LoadedDocument, Text
+from treadle.drivers.files import LocalFiles
 from treadle.drivers.http import Http
 from treadle.drivers.run import Clock, SystemClock, drive, interrupted
 from treadle.drivers.settings import Options, check_servers
 from treadle.drivers.transport import Transport
 from treadle.engine.effects import HttpFailed, SendHttp
 from treadle.engine.entry import entry_inputs
+from treadle.engine.file_inputs import with_files
 from treadle.engine.interpreter import Run
 from treadle.engine.journal import Failure, Record
 from treadle.engine.program import Program
@@ -125,7 +127,8 @@ class Prepared:
         self, program: Program, inputs: Mapping[str, Any], diagnostics: list[Diagnostic], secret_names: frozenset[str]
     ) -> None:
         self.program = program
-        self.inputs, unused = entry_inputs(program, inputs)
+        given = with_files(program.entry.inputs, inputs, LocalFiles())
+        self.inputs, unused = entry_inputs(program, given)
         self.diagnostics = [
             *diagnostics,
             *(Diagnostic("unknown-input", Severity.WARNING, message) for message in unused),

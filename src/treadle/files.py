@@ -3,6 +3,8 @@
 They are no dicts and no texts, so nothing that a document or a server writes can be taken for one of them.
 """
 
+from typing import Any
+
 
 class File:
     """A file that whoever runs a workflow gave as an input; it is read when it is sent, never before.
@@ -45,8 +47,28 @@ class Binary:
         return f"<Binary {self.media_type}, {len(self.content):,} bytes>"
 
 
+class GivenFile:
+    """A file that an input names (`-i NAME=@FILE`); whether its text or the file itself is meant, the schema says."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+
 def in_words(value: object) -> str | None:
     """Say what a value is where it is one of these, for messages."""
     if isinstance(value, File):
         return "a file"
     return "binary data" if isinstance(value, Binary) else None
+
+
+def json_form(value: Any) -> Any:
+    """Give a value as it stands in JSON: a file as its path, binary data as its size and type, all else as it is."""
+    if isinstance(value, File):
+        return {"file": f"@{value.path}"}
+    if isinstance(value, Binary):
+        return {"file": None, "bytes": len(value.content), "mediaType": value.media_type}
+    if isinstance(value, dict):
+        return {name: json_form(entry) for name, entry in value.items()}
+    return [json_form(entry) for entry in value] if isinstance(value, list) else value

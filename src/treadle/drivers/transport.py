@@ -8,6 +8,7 @@ import os
 import ssl
 import sys
 import urllib.request
+from collections.abc import AsyncIterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,6 @@ class Transport:
 
     async def exchange(self, request: HttpRequest, timeout: float) -> HttpResponse | HttpFailed:
         """Send one request within `timeout` seconds; whatever goes wrong on the way is a HttpFailed."""
-        import aiohttp  # noqa: PLC0415 - see above
         from yarl import URL  # noqa: PLC0415
 
         try:
@@ -86,14 +86,41 @@ class Transport:
         except ValueError as error:
             message = f"{request.url} is no URL to send a request to: {error}"
             return HttpFailed("url", message, "check the server's URL (--server)")
+        if not isinstance(request.body, bytes | None):
+            return await self._exchange_files(request, url, timeout)
+        return await self._exchange(request, url, timeout, request.headers, request.body)
+
+    async def _exchange_files(self, request: HttpRequest, url: "URL", timeout: float) -> HttpResponse | HttpFailed:
+        """Send a request whose body is read, or put together, while it is sent."""
+        from treadle.drivers.bodies import FileUnreadable, Outgoing  # noqa: PLC0415 - few requests have such a body
+
+        try:
+            with Outgoing(request) as body:
+                result = await self._exchange(request, url, timeout, body.headers, body.content())
+        except FileUnreadable as error:
+            return HttpFailed("file", str(error), "see that the file is there until the run has ended")
+        if body.failure is not None:
+            return HttpFailed("file", str(body.failure), "leave the file alone until the run has ended", sent=True)
+        return result
+
+    async def _exchange(
+        self,
+        request: HttpRequest,
+        url: "URL",
+        timeout: float,
+        headers: tuple[tuple[str, str], ...],
+        data: bytes | AsyncIterator[bytes] | None,
+    ) -> HttpResponse | HttpFailed:
+        import aiohttp  # noqa: PLC0415 - see above
+
         # Waiting for a free connection is not the server's time, and costs less here than inside the pool.
         await self._slots.acquire()
         try:
             response = await self._session(request.method, url).request(
                 request.method,
                 url,
-                headers=request.headers,
-                data=request.body,
+                headers=headers,
+                data=data,
                 allow_redirects=False,
                 timeout=_timeouts(timeout),
                 ssl=self._context() if url.scheme == "https" else True,
