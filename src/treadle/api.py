@@ -30,6 +30,7 @@ from treadle.engine.report import History, report, step_entries
 from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import Secrets
 from treadle.errors import DocumentInvalid, EffectFailed, RunRefused, SourceInvalid
+from treadle.files import Binary, json_form
 from treadle.sources.request import HttpRequest
 from treadle.vendors import BUNDLES
 from treadle.version import __version__
@@ -46,7 +47,8 @@ class Outcome:
         run_id: the id of the run.
         workflow_id: the workflow that ran.
         status: succeeded, failed, limited, in-doubt or cancelled.
-        outputs: the workflow's outputs by name, as they are; what was missing is None.
+        outputs: the workflow's outputs by name, as they are; what was missing is None, and the body of an answer that is
+            no text a Binary.
         error: why it did not succeed (kind, message, step_id, hint), secrets masked, or None.
         diagnostics: warnings about the document.
     """
@@ -69,15 +71,17 @@ class Outcome:
     @property
     def steps(self) -> list[dict[str, Any]]:
         """What happened at each step, as in the report; the middle of a long loop is folded into a count."""
-        entries: list[dict[str, Any]] = self._secrets.value(step_entries(self._history))
+        entries: list[dict[str, Any]] = self._secrets.value(json_form(step_entries(self._history)))
         return entries
 
-    def report(self) -> dict[str, Any]:
-        """Give the report `treadle.report/1` as a JSON value, with every secret masked."""
-        whole: dict[str, Any] = self._secrets.value(
-            report(self.run_id, self.workflow_id, self._history, self.diagnostics)
-        )
-        return whole
+    def report(self, keep: Callable[[Binary], str | None] | None = None) -> dict[str, Any]:
+        """Give the report `treadle.report/1` as a JSON value, with every secret masked.
+
+        Of an output that is binary data it has the size and the media type, and the file that `keep` put it in.
+        """
+        whole = report(self.run_id, self.workflow_id, self._history, self.diagnostics)
+        masked: dict[str, Any] = self._secrets.value(json_form(whole, keep))
+        return masked
 
     def raise_for_status(self) -> None:
         """Do nothing where the run succeeded.

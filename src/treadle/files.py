@@ -3,6 +3,7 @@
 They are no dicts and no texts, so nothing that a document or a server writes can be taken for one of them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -63,12 +64,16 @@ def in_words(value: object) -> str | None:
     return "binary data" if isinstance(value, Binary) else None
 
 
-def json_form(value: Any) -> Any:
-    """Give a value as it stands in JSON: a file as its path, binary data as its size and type, all else as it is."""
+def json_form(value: Any, keep: Callable[[Binary], str | None] | None = None) -> Any:
+    """Give a value as it stands in JSON: a file as its path, binary data by size and type, all else as it is.
+
+    `keep` is given binary data and says in which file it was put.
+    """
     if isinstance(value, File):
         return {"file": f"@{value.path}"}
     if isinstance(value, Binary):
-        return {"file": None, "bytes": len(value.content), "mediaType": value.media_type}
+        where = None if keep is None else keep(value)
+        return {"file": where, "bytes": len(value.content), "mediaType": value.media_type}
     if isinstance(value, dict):
-        return {name: json_form(entry) for name, entry in value.items()}
-    return [json_form(entry) for entry in value] if isinstance(value, list) else value
+        return {name: json_form(entry, keep) for name, entry in value.items()}
+    return [json_form(entry, keep) for entry in value] if isinstance(value, list | tuple) else value

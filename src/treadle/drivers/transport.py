@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 STALE_AFTER = 1.0
 """From how many seconds of idleness on a connection may be one that the server is just closing."""
+CODINGS = frozenset({"br", "deflate", "gzip", "identity", "zstd"})
+"""What aiohttp decodes, with the packages that this one brings; all of it but identity is said in Accept-Encoding."""
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
@@ -131,6 +133,12 @@ class Transport:
             finally:
                 response.release()
             self._answered[url.authority] = asyncio.get_running_loop().time()
+            coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+            if body and coding not in CODINGS:
+                message = (
+                    f"the answer (status {response.status}) is in the content coding '{coding}', which nobody asked for"
+                )
+                return HttpFailed("coding", message, f"this version reads {', '.join(sorted(CODINGS))}", sent=True)
             if isinstance(body, HttpFailed):
                 return body
             return HttpResponse(response.status, tuple(response.headers.items()), body)
