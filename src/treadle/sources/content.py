@@ -120,14 +120,14 @@ def _encoding(value: Any, base: str, described: tuple[Any, str], registry: Regis
 
 
 def _content_type(schema: Any) -> tuple[str | None, bool]:
-    """Give the media type that a schema says a part has, where it is not that of any such value; and whether it is bytes."""
+    """Give the media type that a schema says a part has, if it does, and whether it is bytes: those may say their own."""
     schema = _mapping(schema)
     media = schema.get("contentMediaType")
     if "contentEncoding" in schema:
         return _OCTETS, False  # the value is its text (section "Encoding Object", defaults of `contentType`)
     if isinstance(media, str):
         return media, True
-    return (_OCTETS, True) if schema.get("format") == "binary" else (None, False)
+    return None, schema.get("format") == "binary"
 
 
 def _headers(value: Any, registry: Registry, base: str) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from treadle.errors import RequestInvalid
-from treadle.files import in_words
+from treadle.files import Binary, File, in_words
 from treadle.sources.jsontypes import check_type
 from treadle.sources.media import is_json, media_type
 from treadle.sources.operation import FORM, ParameterSpec
@@ -52,6 +52,9 @@ def writer(spec: ParameterSpec) -> Writer:
         if value is None or (not value and value in ([], {})):
             # "a variable defined as a list is considered undefined if the list has no members" (RFC 6570 section 2.3)
             return nothing(value) if spec.media_type is None or value is None else write(value)
+        if isinstance(value, File | Binary):
+            message = f"parameter '{spec.name}' in {spec.location} is {in_words(value)}, which has no form there"
+            raise RequestInvalid(message, hint="send it as a body, or as a part of one")
         if typed:
             check_type(spec, value)
         if type(value) is list or type(value) is dict:
