@@ -72,7 +72,10 @@ def main() -> None:
         return request_of(compiled, context, lambda _rule, _message: None)
 
     assert ours() == bare(INPUTS)
-    figures = [min(timeit.repeat(work, timer=time.process_time, number=ROUNDS, repeat=7)) for work in (ours, lambda: bare(INPUTS))]
+    figures = [
+        min(timeit.repeat(work, timer=time.process_time, number=ROUNDS, repeat=7))
+        for work in (ours, lambda: bare(INPUTS))
+    ]
     print(json.dumps({name: spent / ROUNDS * 1e6 for name, spent in zip(("ours", "bare"), figures, strict=True)}))
 
 
