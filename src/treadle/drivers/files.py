@@ -1,7 +1,6 @@
 """Files of this machine: those that inputs name, looked at before anything is sent, and their content as it goes out."""
 
 import base64
-import mimetypes
 import os
 import stat
 from collections.abc import Callable
@@ -53,6 +52,8 @@ class LocalFiles:
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             raise RunRefused(f"input '{place}': {path} cannot be read: {why}", hint="check the path") from error
+        import mimetypes  # noqa: PLC0415 - few runs have files
+
         return File(path, Path(path).name, mimetypes.guess_type(path)[0])
 
     def _encoded(self, place: str, encoding: str, content: bytes) -> str:

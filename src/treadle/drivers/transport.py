@@ -8,7 +8,6 @@ import os
 import ssl
 import sys
 import urllib.request
-from collections.abc import AsyncIterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,8 @@ from treadle.sources.request import IDEMPOTENT_METHODS, HttpRequest
 if TYPE_CHECKING:
     import aiohttp
     from yarl import URL
+
+    from treadle.drivers.bodies import Outgoing
 
 STALE_AFTER = 1.0
 """From how many seconds of idleness on a connection may be one that the server is just closing."""
@@ -77,10 +78,21 @@ class Transport:
         changed = connection.insecure or connection.ca_cert or connection.client_cert
         self._tls = tls_context(connection) if changed else None
 
-    async def exchange(self, request: HttpRequest, timeout: float) -> HttpResponse | HttpFailed:
-        """Send one request within `timeout` seconds; whatever goes wrong on the way is a HttpFailed."""
+    async def exchange(
+        self, request: HttpRequest, timeout: float, sending: "Outgoing | None" = None
+    ) -> HttpResponse | HttpFailed:
+        """Send one request within `timeout` seconds; whatever goes wrong on the way is a HttpFailed.
+
+        `sending` is the body where that is more than bytes, when it has been opened.
+        """
+        import aiohttp  # noqa: PLC0415 - see above
         from yarl import URL  # noqa: PLC0415
 
+        headers, data = request.headers, request.body
+        if sending is not None:
+            headers, data = sending.headers, sending.content()  # type: ignore[assignment]  # what aiohttp takes as well
+        elif data is not None and type(data) is not bytes:
+            return await self._exchange_files(request, timeout)
         try:
             url = URL(request.url, encoded=True)
             if not url.host:
@@ -88,33 +100,6 @@ class Transport:
         except ValueError as error:
             message = f"{request.url} is no URL to send a request to: {error}"
             return HttpFailed("url", message, "check the server's URL (--server)")
-        if not isinstance(request.body, bytes | None):
-            return await self._exchange_files(request, url, timeout)
-        return await self._exchange(request, url, timeout, request.headers, request.body)
-
-    async def _exchange_files(self, request: HttpRequest, url: "URL", timeout: float) -> HttpResponse | HttpFailed:
-        """Send a request whose body is read, or put together, while it is sent."""
-        from treadle.drivers.bodies import FileUnreadable, Outgoing  # noqa: PLC0415 - few requests have such a body
-
-        try:
-            with Outgoing(request) as body:
-                result = await self._exchange(request, url, timeout, body.headers, body.content())
-        except FileUnreadable as error:
-            return HttpFailed("file", str(error), "see that the file is there until the run has ended")
-        if body.failure is not None:
-            return HttpFailed("file", str(body.failure), "leave the file alone until the run has ended", sent=True)
-        return result
-
-    async def _exchange(
-        self,
-        request: HttpRequest,
-        url: "URL",
-        timeout: float,
-        headers: tuple[tuple[str, str], ...],
-        data: bytes | AsyncIterator[bytes] | None,
-    ) -> HttpResponse | HttpFailed:
-        import aiohttp  # noqa: PLC0415 - see above
-
         # Waiting for a free connection is not the server's time, and costs less here than inside the pool.
         await self._slots.acquire()
         try:
@@ -133,12 +118,8 @@ class Transport:
             finally:
                 response.release()
             self._answered[url.authority] = asyncio.get_running_loop().time()
-            coding = response.headers.get("Content-Encoding", "identity").strip().lower()
-            if body and coding not in CODINGS:
-                message = (
-                    f"the answer (status {response.status}) is in the content coding '{coding}', which nobody asked for"
-                )
-                return HttpFailed("coding", message, f"this version reads {', '.join(sorted(CODINGS))}", sent=True)
+            if body and "Content-Encoding" in response.headers and not _is_known(response):
+                return _in_unknown_coding(response)
             if isinstance(body, HttpFailed):
                 return body
             return HttpResponse(response.status, tuple(response.headers.items()), body)
@@ -151,6 +132,19 @@ class Transport:
             return failed(error)
         finally:
             self._slots.release()
+
+    async def _exchange_files(self, request: HttpRequest, timeout: float) -> HttpResponse | HttpFailed:
+        """Send a request whose body is read, or put together, while it is sent."""
+        from treadle.drivers.bodies import FileUnreadable, Outgoing  # noqa: PLC0415 - few requests have such a body
+
+        try:
+            with Outgoing(request) as body:
+                result = await self.exchange(request, timeout, body)
+        except FileUnreadable as error:
+            return HttpFailed("file", str(error), "see that the file is there until the run has ended")
+        if body.failure is not None:
+            return HttpFailed("file", str(body.failure), "leave the file alone until the run has ended", sent=True)
+        return result
 
     def _session(self, method: str, url: "URL") -> "aiohttp.ClientSession":
         """Choose pooled connections, or for a request that must not be sent twice after a pause a new one.
@@ -228,6 +222,16 @@ def environment_proxies() -> dict[str, str]:
     if not any(os.environ.get(name) for name in _PROXY_VARIABLES):
         return {}
     return urllib.request.getproxies_environment()
+
+
+def _is_known(response: "aiohttp.ClientResponse") -> bool:
+    return response.headers["Content-Encoding"].strip().lower() in CODINGS
+
+
+def _in_unknown_coding(response: "aiohttp.ClientResponse") -> HttpFailed:
+    coding = response.headers["Content-Encoding"].strip().lower()
+    message = f"the answer (status {response.status}) is in the content coding '{coding}', which nobody asked for"
+    return HttpFailed("coding", message, f"this version reads {', '.join(sorted(CODINGS))}", sent=True)
 
 
 @lru_cache(1)

@@ -30,7 +30,7 @@ class Files(Protocol):
 
 def with_files(schema: Any, inputs: Mapping[str, Any], files: Files) -> dict[str, Any]:
     """Give the inputs with their files in place; raises what `files` raises where one cannot be used."""
-    if all(isinstance(value, str | int | float | None) for value in inputs.values()):
+    if all(isinstance(value, str) for value in inputs.values()):
         return dict(inputs)  # the usual case
     declared = properties(schema, schema) or {} if schema is not None else {}
     return {name: _placed(value, declared.get(name), schema, files, name, 0) for name, value in inputs.items()}

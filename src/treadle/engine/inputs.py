@@ -150,11 +150,11 @@ def validated(
             f"workflow '{workflow_id}' declares no inputs; '{name}' is not used" for name in inputs.keys() - elsewhere
         ]
         return inputs, sorted(unknown)
-    with_files = [name for name, value in inputs.items() if not isinstance(value, str | int) and _has_files(value)]
+    with_files = [name for name, value in inputs.items() if type(value) is not str and _has_files(value)]
     filled = _Filler(compiled.schema).fill(inputs, [compiled.schema]) if compiled.has_defaults else inputs
     if compiled.shares_parts:
         _check_effort(compiled.schema, filled)
-    seen = {name: _stand_in(value) if name in with_files else value for name, value in filled.items()}
+    seen = {**filled, **{name: _stand_in(filled[name]) for name in with_files}} if with_files else filled
     if not compiled.validator.is_valid(seen):
         problems = list(dict.fromkeys(_problem(error) for error in compiled.validator.iter_errors(seen)))
         hint = "give each as -i NAME=VALUE; the workflow takes " + ", ".join(declared) if declared else None

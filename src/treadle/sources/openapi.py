@@ -174,6 +174,8 @@ def _read(description: Description, path: str, method: str) -> Operation:
         spec = _parameter(value)
         if spec is not None:
             said = value_types(spec, value, registry, place)
+            if spec.location != "query" and description.version.name in ("3.0", "3.1"):
+                said["allow_reserved"] = False  # "only applies to parameters with an `in` value of `query`"
             parameters[spec.name, spec.location] = structs.replace(spec, **said)
     servers = operation.get("servers") or item.get("servers") or description.value.get("servers")
     return Operation(
