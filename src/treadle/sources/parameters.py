@@ -48,7 +48,11 @@ def writer(spec: ParameterSpec) -> Writer:
     nothing = _undefined(spec)
     typed = spec.types and spec.media_type is None
 
+    texts_fit = not typed or "string" in spec.types
+
     def checked(value: Any) -> list[str]:
+        if type(value) is str and texts_fit:
+            return write(value)  # the usual case
         if value is None or (not value and value in ([], {})):
             # "a variable defined as a list is considered undefined if the list has no members" (RFC 6570 section 2.3)
             return nothing(value) if spec.media_type is None or value is None else write(value)
