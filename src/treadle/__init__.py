@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         SourceInvalid,
         TreadleError,
     )
+    from treadle.files import Binary
 
 _HOMES = {
     "treadle.api": ("LoadedDocument", "Options", "Outcome", "Runner", "check", "load", "run", "run_async"),
@@ -32,12 +33,13 @@ _HOMES = {
         "DocumentInvalid", "EffectFailed", "ExpressionInvalid", "InputsInvalid", "RunRefused", "SourceInvalid",
         "TreadleError",
     ),
+    "treadle.files": ("Binary",),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Diagnostic", "DocumentInvalid", "EffectFailed", "ExpressionInvalid", "InputsInvalid", "LoadedDocument", "Options",
-    "Outcome", "RunRefused", "Runner", "Severity", "SourceInvalid", "Span", "TreadleError", "__version__", "check",
+    "Binary", "Diagnostic", "DocumentInvalid", "EffectFailed", "ExpressionInvalid", "InputsInvalid", "LoadedDocument",
+    "Options", "Outcome", "RunRefused", "Runner", "Severity", "SourceInvalid", "Span", "TreadleError", "__version__", "check",
     "code_frame", "load", "run", "run_async",
 ]  # fmt: skip
 

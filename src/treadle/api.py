@@ -17,11 +17,13 @@ from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.cache import DocumentCache
 from treadle.drivers.documents import Library, Linkage, LoadedDocument
 from treadle.drivers.fetch import Fetcher
+from treadle.drivers.files import LocalFiles
 from treadle.drivers.http import Http
 from treadle.drivers.run import Clock, SystemClock, drive, interrupted
 from treadle.drivers.settings import Options, check_servers
 from treadle.drivers.transport import Transport
 from treadle.engine.entry import entry_inputs
+from treadle.engine.file_inputs import with_files
 from treadle.engine.interpreter import Run
 from treadle.engine.journal import Failure, Record
 from treadle.engine.program import Program
@@ -29,6 +31,7 @@ from treadle.engine.report import History, report, step_entries
 from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import Secrets
 from treadle.errors import DocumentInvalid, EffectFailed, RunRefused, SourceInvalid
+from treadle.files import Binary, json_form
 from treadle.vendors import BUNDLES
 from treadle.version import __version__
 
@@ -44,7 +47,8 @@ class Outcome:
         run_id: the id of the run.
         workflow_id: the workflow that ran.
         status: succeeded, failed, limited, in-doubt or cancelled.
-        outputs: the workflow's outputs by name, as they are; what was missing is None.
+        outputs: the workflow's outputs by name, as they are; what was missing is None, and the body of an answer that is
+            no text a Binary.
         error: why it did not succeed (kind, message, step_id, hint), secrets masked, or None.
         diagnostics: warnings about the document.
     """
@@ -67,15 +71,17 @@ class Outcome:
     @property
     def steps(self) -> list[dict[str, Any]]:
         """What happened at each step, as in the report; the middle of a long loop is folded into a count."""
-        entries: list[dict[str, Any]] = self._secrets.value(step_entries(self._history))
+        entries: list[dict[str, Any]] = self._secrets.value(json_form(step_entries(self._history)))
         return entries
 
-    def report(self) -> dict[str, Any]:
-        """Give the report `treadle.report/1` as a JSON value, with every secret masked."""
-        whole: dict[str, Any] = self._secrets.value(
-            report(self.run_id, self.workflow_id, self._history, self.diagnostics)
-        )
-        return whole
+    def report(self, keep: Callable[[Binary], str | None] | None = None) -> dict[str, Any]:
+        """Give the report `treadle.report/1` as a JSON value, with every secret masked.
+
+        Of an output that is binary data it has the size and the media type, and the file that `keep` put it in.
+        """
+        whole = report(self.run_id, self.workflow_id, self._history, self.diagnostics)
+        masked: dict[str, Any] = self._secrets.value(json_form(whole, keep))
+        return masked
 
     def raise_for_status(self) -> None:
         """Do nothing where the run succeeded.
@@ -125,7 +131,8 @@ class Prepared:
         self, program: Program, inputs: Mapping[str, Any], diagnostics: list[Diagnostic], secret_names: frozenset[str]
     ) -> None:
         self.program = program
-        self.inputs, unused = entry_inputs(program, inputs)
+        given = with_files(program.entry.inputs, inputs, LocalFiles())
+        self.inputs, unused = entry_inputs(program, given)
         self.diagnostics = [
             *diagnostics,
             *(Diagnostic("unknown-input", Severity.WARNING, message) for message in unused),

@@ -50,5 +50,9 @@ class RunRefused(TreadleError):
     """A run was not started, or an option of it makes no sense; nothing was sent."""
 
 
+class RequestInvalid(TreadleError):
+    """A value cannot go where the operation wants it; nothing was sent."""
+
+
 class EffectFailed(TreadleError):
     """A run ended otherwise than in success and the caller asked for an error (`Outcome.raise_for_status`)."""

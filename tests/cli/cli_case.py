@@ -74,6 +74,7 @@ class Expect(Struct, forbid_unknown_fields=True, frozen=True):
         colour: whether there is colour on stderr.
         requests: what the server saw, in order; a last `...` stands for any more.
         headers: header fields that the first request must have.
+        bodies: texts that its body must have, in this order.
         report: members of the report file, by path; `*` stands for any value.
         no_report: there is no report file.
         max_memory: the most that the command may use, in MiB.
@@ -95,6 +96,7 @@ class Expect(Struct, forbid_unknown_fields=True, frozen=True):
     colour: bool | None = None
     requests: list[str] | UnsetType = UNSET
     headers: dict[str, str] = {}
+    bodies: list[str] = []
     report: dict[str, Any] = {}
     no_report: bool = False
     max_memory: int | None = None
@@ -385,3 +387,7 @@ def _check_requests(expect: Expect, seen: list[Seen], story: str) -> None:
         assert lines == wanted, story
     for name, value in expect.headers.items():
         assert seen[0].headers.get(name.lower()) == value, story
+    at = 0
+    for text in expect.bodies:
+        at = seen[0].body.find(text, at)
+        assert at >= 0, f"{text!r} is not in the body, or not in this order\n{seen[0].body!r}\n{story}"

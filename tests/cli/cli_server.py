@@ -20,6 +20,7 @@ class Answer(Struct, forbid_unknown_fields=True, frozen=True):
 
     `special`: reset the connection (RST), close it without an answer, hang until the end, send what is no HTTP,
     or break off in the middle of the body. `huge`: a body of that many bytes, sent piece by piece.
+    `hex`: a body of bytes.
     `{authorization}` is the header as it came in.
     """
 
@@ -27,6 +28,7 @@ class Answer(Struct, forbid_unknown_fields=True, frozen=True):
     headers: dict[str, str] = {}
     json: Any = UNSET
     text: str | None = None
+    hex: str | None = None
     huge: int | None = None
     special: Literal["reset", "close", "hang", "garbage", "break-off"] | None = None
 
@@ -110,7 +112,7 @@ class _Handler(socketserver.StreamRequestHandler):
             body = json.dumps(answer.json).replace("{authorization}", json.dumps(authorization)[1:-1])
         else:
             body = (answer.text or "").replace("{authorization}", authorization)
-        content = body.encode()
+        content = body.encode() if answer.hex is None else bytes.fromhex(answer.hex)
         length = answer.huge if answer.huge is not None else len(content)
         headers = {"Connection": "close", "Content-Length": str(length), **headers}
         if headers["Content-Length"] == "none":

@@ -156,8 +156,13 @@ def test_steps_stand_in_the_order_of_their_ends_also_when_the_clock_stands_still
 def test_a_request_that_was_never_sent_has_none():
     case = {
         "steps": [
-            {"stepId": "one", "operationId": "getThing", "parameters": [{"name": "id", "in": "path", "value": ""}]}
-        ]
+            {
+                "stepId": "one",
+                "operationId": "getThing",
+                "parameters": [{"name": "id", "in": "path", "value": "$inputs.id"}],
+            }
+        ],
+        "inputs": {"id": ""},
     }
     (step,) = _report(case, [])["steps"]
     assert (step["request"], step["response"], step["error"]["kind"]) == (None, None, "request")

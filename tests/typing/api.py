@@ -6,6 +6,7 @@ from typing import Any, assert_type
 
 import treadle
 from treadle import (
+    Binary,
     Diagnostic,
     DocumentInvalid,
     EffectFailed,
@@ -115,3 +116,12 @@ def errors() -> None:
         assert_type(error.message, str)
     TreadleError("message", "hint")  # type: ignore[call-arg]
     treadle.TreadleError(7)  # type: ignore[arg-type]
+
+
+def binary(outcome: Outcome) -> bytes:
+    found = outcome.outputs["image"]
+    assert_type(outcome.report(lambda body: body.media_type), dict[str, Any])
+    if isinstance(found, Binary):
+        assert_type(found.media_type, str)
+        return found.content
+    return b""

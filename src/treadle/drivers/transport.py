@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     import aiohttp
     from yarl import URL
 
+    from treadle.drivers.bodies import Outgoing
+
 STALE_AFTER = 1.0
 """From how many seconds of idleness on a connection may be one that the server is just closing."""
+CODINGS = frozenset({"br", "deflate", "gzip", "identity", "zstd"})
+"""What aiohttp decodes, with the packages that this one brings; all of it but identity is said in Accept-Encoding."""
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
@@ -74,11 +78,21 @@ class Transport:
         changed = connection.insecure or connection.ca_cert or connection.client_cert
         self._tls = tls_context(connection) if changed else None
 
-    async def exchange(self, request: HttpRequest, timeout: float) -> HttpResponse | HttpFailed:
-        """Send one request within `timeout` seconds; whatever goes wrong on the way is a HttpFailed."""
+    async def exchange(
+        self, request: HttpRequest, timeout: float, sending: "Outgoing | None" = None
+    ) -> HttpResponse | HttpFailed:
+        """Send one request within `timeout` seconds; whatever goes wrong on the way is a HttpFailed.
+
+        `sending` is the body where that is more than bytes, when it has been opened.
+        """
         import aiohttp  # noqa: PLC0415 - see above
         from yarl import URL  # noqa: PLC0415
 
+        headers, data = request.headers, request.body
+        if sending is not None:
+            headers, data = sending.headers, sending.content()  # type: ignore[assignment]  # what aiohttp takes as well
+        elif data is not None and type(data) is not bytes:
+            return await self._exchange_files(request, timeout)
         try:
             url = URL(request.url, encoded=True)
             if not url.host:
@@ -92,8 +106,8 @@ class Transport:
             response = await self._session(request.method, url).request(
                 request.method,
                 url,
-                headers=request.headers,
-                data=request.body,
+                headers=headers,
+                data=data,
                 allow_redirects=False,
                 timeout=_timeouts(timeout),
                 ssl=self._context() if url.scheme == "https" else True,
@@ -104,6 +118,8 @@ class Transport:
             finally:
                 response.release()
             self._answered[url.authority] = asyncio.get_running_loop().time()
+            if body and "Content-Encoding" in response.headers and not _is_known(response):
+                return _in_unknown_coding(response)
             if isinstance(body, HttpFailed):
                 return body
             return HttpResponse(response.status, tuple(response.headers.items()), body)
@@ -116,6 +132,19 @@ class Transport:
             return failed(error)
         finally:
             self._slots.release()
+
+    async def _exchange_files(self, request: HttpRequest, timeout: float) -> HttpResponse | HttpFailed:
+        """Send a request whose body is read, or put together, while it is sent."""
+        from treadle.drivers.bodies import FileUnreadable, Outgoing  # noqa: PLC0415 - few requests have such a body
+
+        try:
+            with Outgoing(request) as body:
+                result = await self.exchange(request, timeout, body)
+        except FileUnreadable as error:
+            return HttpFailed("file", str(error), "see that the file is there until the run has ended")
+        if body.failure is not None:
+            return HttpFailed("file", str(body.failure), "leave the file alone until the run has ended", sent=True)
+        return result
 
     def _session(self, method: str, url: "URL") -> "aiohttp.ClientSession":
         """Choose pooled connections, or for a request that must not be sent twice after a pause a new one.
@@ -193,6 +222,16 @@ def environment_proxies() -> dict[str, str]:
     if not any(os.environ.get(name) for name in _PROXY_VARIABLES):
         return {}
     return urllib.request.getproxies_environment()
+
+
+def _is_known(response: "aiohttp.ClientResponse") -> bool:
+    return response.headers["Content-Encoding"].strip().lower() in CODINGS
+
+
+def _in_unknown_coding(response: "aiohttp.ClientResponse") -> HttpFailed:
+    coding = response.headers["Content-Encoding"].strip().lower()
+    message = f"the answer (status {response.status}) is in the content coding '{coding}', which nobody asked for"
+    return HttpFailed("coding", message, f"this version reads {', '.join(sorted(CODINGS))}", sent=True)
 
 
 @lru_cache(1)

@@ -1,7 +1,7 @@
 """What a step calls: an operation with its arguments and body, or another workflow with its inputs."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Container, Iterable
 
 from msgspec import UNSET
 
@@ -12,14 +12,16 @@ from treadle.engine.names import near
 from treadle.engine.payloads import target_type
 from treadle.engine.scope import Scope, Target, find_workflow
 from treadle.engine.secret_inputs import SECRET_NAME
-from treadle.errors import ExpressionInvalid, TreadleError
+from treadle.errors import ExpressionInvalid, RequestInvalid, TreadleError
 from treadle.expressions import payload, selectors
 from treadle.expressions.dialect import Finding
 from treadle.expressions.words import kind
 from treadle.pointer import Path
+from treadle.sources.bodies import body_hint, content_type_of, has_form
+from treadle.sources.media import media_type
 from treadle.sources.operation import BodySpec, Operation, ParameterSpec, query_conflict, undeclared
+from treadle.sources.parameters import writer
 from treadle.sources.references import DocumentsMissing, DocumentUnavailable
-from treadle.sources.request import has_form
 from treadle.sources.servers import ServerInvalid
 
 _SECRET_HEADER = re.compile(
@@ -169,7 +171,7 @@ def _operation_step(scope: Scope, step: model.Step) -> program.Call | None:
         _operation_unknown(scope, error, at)
         return None
     scope.findings.dialects(findings, text, at)
-    arguments = _arguments(scope, step, operation.path, operation.parameter)
+    arguments = _arguments(scope, step, operation)
     return program.Call(operation, server, arguments, _body(scope, step, operation.body, operation.method))
 
 
@@ -192,9 +194,8 @@ def _operation_unknown(scope: Scope, error: TreadleError, at: Path) -> None:
         scope.findings.refused(error, at, rule)
 
 
-def _arguments(
-    scope: Scope, step: model.Step, path: str, declared: Callable[[str, str], ParameterSpec | None]
-) -> tuple[program.Argument, ...]:
+def _arguments(scope: Scope, step: model.Step, operation: Operation) -> tuple[program.Argument, ...]:
+    path = operation.path
     found: dict[tuple[str, str], program.Argument] = {}
     inherited = scope.parameters(scope.workflow.parameters)
     calls_workflows = any(other.workflow_id is not None for other in scope.steps)
@@ -214,19 +215,49 @@ def _arguments(
         value = scope.value(parameter.value, (*at, "value"), scope.number(step))
         if credential(parameter.name, location):
             scope.mark_secret(value)
-        spec = declared(parameter.name, location) or undeclared(parameter.name, location)
-        key = (parameter.name.lower() if location == "header" else parameter.name, location)
-        found[key] = program.Argument(spec, value)
-    for name in _placeholders(path):
-        if (name, "path") not in found:
-            message = f"step '{step.step_id}' gives no value for '{name}' in the path {path}"
-            hint = f"add a parameter `name: {name}`, `in: path`"
-            scope.findings.error("missing-parameter", message, step.at, hint)
+        spec = operation.parameter(parameter.name, location) or undeclared(parameter.name, location)
+        _check_value(scope, step, spec, value, (*at, "value"))
+        found[_key(parameter.name, location)] = program.Argument(spec, value)
+    _check_required_parameters(scope, step, operation, found)
     conflict = query_conflict(argument.spec for argument in found.values())
     if conflict is not None:
         message = f"{conflict}, in step '{step.step_id}'"
         scope.findings.error("query-conflict", message, step.at, "give one or the other")
     return tuple(found.values())
+
+
+def _key(name: str, location: str) -> tuple[str, str]:
+    return (name.lower() if location == "header" else name, location)
+
+
+def _check_value(scope: Scope, step: model.Step, spec: ParameterSpec, value: payload.Payload, at: Path) -> None:
+    """Refuse a value of the document itself that the parameter cannot have, before anything is sent."""
+    if isinstance(value, payload.Constant):
+        try:
+            writer(spec)(value.value)
+        except RequestInvalid as error:
+            message = f"step '{step.step_id}': {error.message}"
+            scope.findings.error("parameter-value", message, at, error.hint)
+
+
+def _check_required_parameters(
+    scope: Scope, step: model.Step, operation: Operation, given: Container[tuple[str, str]]
+) -> None:
+    for name in _placeholders(operation.path):
+        if (name, "path") not in given:
+            message = f"step '{step.step_id}' gives no value for '{name}' in the path {operation.path}"
+            hint = f"add a parameter `name: {name}`, `in: path`"
+            scope.findings.error("missing-parameter", message, step.at, hint)
+    for spec in operation.parameters:
+        name, location = spec.name, spec.location
+        missing = spec.required and location != "path" and not spec.has_default
+        # What carries a credential may come from elsewhere than the document.
+        if missing and _key(name, location) not in given and not credential(name, location):
+            message = (
+                f"step '{step.step_id}' gives no value for the parameter '{name}' in {location}, which is required"
+            )
+            hint = f"add a parameter `name: {name}`, `in: {location}`"
+            scope.findings.error("missing-parameter", message, step.at, hint)
 
 
 def _body(scope: Scope, step: model.Step, declared: BodySpec | None, method: str) -> program.Body | None:
@@ -240,15 +271,14 @@ def _body(scope: Scope, step: model.Step, declared: BodySpec | None, method: str
             scope.findings.error("missing-body", "there is no payload to replace anything in", at, "add `payload:`")
         return None
     number = scope.number(step)
-    content_type = written.content_type or (declared.media_types[0] if declared and declared.media_types else None)
-    content_type = content_type or ("text/plain" if isinstance(written.payload, str) else "application/json")
-    replacements = _replacements(scope, written, content_type, number)
     value = scope.value(written.payload, (*written.at, "payload"), number)
     known = isinstance(value, payload.Constant | payload.Members | payload.Items)
+    content_type = written.content_type or content_type_of(declared, written.payload, known=known)
+    replacements = _replacements(scope, written, content_type, number)
     if known and not has_form(written.payload, content_type):
         message = f"a payload that is {kind(written.payload)} cannot be written as {content_type}"
         field = "payload" if written.content_type is None else "contentType"
-        scope.findings.error("not-supported", message, (*written.at, field), "give it as text")
+        scope.findings.error("not-supported", message, (*written.at, field), body_hint(media_type(content_type)))
     return program.Body(content_type, value, replacements)
 
 

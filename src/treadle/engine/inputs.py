@@ -15,6 +15,7 @@ import msgspec
 from treadle import pointer
 from treadle.engine.schema import SchemaInvalid, follow_reference, in_place, subschemas
 from treadle.errors import InputsInvalid
+from treadle.files import Binary, File
 from treadle.pointer import Path
 
 MAX_DEFAULTS = 10_000
@@ -149,11 +150,13 @@ def validated(
             f"workflow '{workflow_id}' declares no inputs; '{name}' is not used" for name in inputs.keys() - elsewhere
         ]
         return inputs, sorted(unknown)
+    with_files = [name for name, value in inputs.items() if type(value) is not str and _has_files(value)]
     filled = _Filler(compiled.schema).fill(inputs, [compiled.schema]) if compiled.has_defaults else inputs
     if compiled.shares_parts:
         _check_effort(compiled.schema, filled)
-    if not compiled.validator.is_valid(filled):
-        problems = list(dict.fromkeys(_problem(error) for error in compiled.validator.iter_errors(filled)))
+    seen = {**filled, **{name: _stand_in(filled[name]) for name in with_files}} if with_files else filled
+    if not compiled.validator.is_valid(seen):
+        problems = list(dict.fromkeys(_problem(error) for error in compiled.validator.iter_errors(seen)))
         hint = "give each as -i NAME=VALUE; the workflow takes " + ", ".join(declared) if declared else None
         message = f"the inputs of workflow '{workflow_id}' are invalid: {'; '.join(problems)}"
         raise InputsInvalid(message, problems, hint=hint)
@@ -188,12 +191,37 @@ def _from_text(declared: Any, compiled: "_Compiled | None", text: str) -> Any:
 
 
 def _json_value(name: str, value: Any, workflow_id: str) -> Any:
-    """Give a value as JSON has it: a tuple becomes an array, a date a text; what has no such form is refused here."""
+    """Give a value as JSON has it: a tuple becomes an array, a date a text; what has no such form is refused here.
+
+    Files, and what an answer gave that is no text, stay what they are.
+    """
     try:
         return value if type(value) is str and value.isascii() else msgspec.json.decode(msgspec.json.encode(value))
     except (TypeError, ValueError, RecursionError) as error:
+        if isinstance(value, File | Binary):
+            return value
+        if _has_files(value):
+            members = value if isinstance(value, dict) else dict(enumerate(value))
+            found = {key: _json_value(f"{name}/{key}", entry, workflow_id) for key, entry in members.items()}
+            return found if isinstance(value, dict) else list(found.values())
         problem = f"'{pointer.dump([name])}' is not a JSON value, but of type {type(value).__name__}"
         raise InputsInvalid(f"the inputs of workflow '{workflow_id}' are invalid: {problem}", [problem]) from error
+
+
+def _has_files(value: Any, depth: int = 0) -> bool:
+    """Say whether there is a file in a value; asked only of values that JSON cannot write."""
+    if isinstance(value, dict | list) and depth < MAX_DEPTH:
+        return any(_has_files(entry, depth + 1) for entry in (value.values() if isinstance(value, dict) else value))
+    return isinstance(value, File | Binary)
+
+
+def _stand_in(value: Any) -> Any:
+    """Give a value as a validator can look at it: a file is a string to a schema (`type: string, format: binary`)."""
+    if isinstance(value, File | Binary):
+        return value.name if isinstance(value, File) else value.media_type
+    if isinstance(value, dict):
+        return {name: _stand_in(entry) for name, entry in value.items()}
+    return [_stand_in(entry) for entry in value] if isinstance(value, list) else value
 
 
 class _Filler:

@@ -285,7 +285,10 @@ class Run:
         frame = self._state.frame
         step = frame.workflow.steps[frame.step]
         frame.context.status = response.status
-        frame.context.response = Response(response)
+        state, step_id = self._state, step.step_id
+        frame.context.response = Response(
+            response, lambda rule, message: state.warn(rule, f"step '{step_id}': {message}", now)
+        )
         criteria, passed, why = self._state.judged(step.success_criteria, now)
         if passed if criteria else 200 <= response.status < 400:
             self._ended(step, StepStatus.SUCCEEDED, criteria, response, now)

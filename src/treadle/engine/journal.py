@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from treadle.engine.effects import Result
+from treadle.files import json_form
 
 VERSION = 1
 """The version of the journal; a reader of a later one still reads this."""
@@ -157,7 +158,7 @@ Record: TypeAlias = (
     RunBegan | StepBegan | StepEnded | Transferred | Waiting | Warned | Repeated | Delivered | Stopped | RunEnded
 )
 
-_encoder = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder(enc_hook=json_form)
 _decoder = msgspec.json.Decoder(Record)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from treadle.document.model import EXPRESSION_VERSIONS, ExpressionType
-from treadle.engine.messages import refuse_constant
+from treadle.engine.answers import refuse_constant
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import selectors
 from treadle.expressions.evaluate import Context, evaluate

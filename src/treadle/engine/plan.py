@@ -15,6 +15,7 @@ from treadle.expressions.evaluate import Context, Missing, evaluate
 from treadle.expressions.payload import Items, Members, Payload, resolve
 from treadle.expressions.syntax import InputReference, Navigation, Template, dump
 from treadle.expressions.words import to_text
+from treadle.files import File, json_form
 from treadle.sources.request import Argument as Given
 from treadle.sources.request import RequestInvalid, build_request
 
@@ -32,7 +33,7 @@ def plan(program: Program, inputs: dict[str, Any], secrets: Secrets) -> dict[str
     return {
         "format": FORMAT,
         "workflowId": program.workflow_id,
-        "inputs": inputs,
+        "inputs": json_form(inputs),
         "credentials": [entry for step in steps for entry in step.pop("credentials")],
         "steps": steps,
     }
@@ -175,6 +176,7 @@ def _value(prepared: Payload, context: Context, unknown: list[str]) -> Any:
     for part in prepared.parts:
         found = evaluate(part, context)
         lacks = isinstance(found, Missing) and not isinstance(part, str)
+        lacks = lacks or isinstance(found, File)  # which has no text; the run will say so
         parts.append(_mark(f"{{{dump(part)}}}", unknown) if lacks else to_text(found))  # type: ignore[arg-type]
     return "".join(parts)
 

@@ -20,6 +20,7 @@ from treadle.expressions.evaluate import Context, Missing, evaluate, unreadable_
 from treadle.expressions.fillers import check_filled
 from treadle.expressions.syntax import Expression, MessagePart, Navigation, Template, parse_template
 from treadle.expressions.words import kind, shortened, to_text
+from treadle.files import Binary
 
 
 class Test(Struct, frozen=True, cache_hash=True):
@@ -224,7 +225,7 @@ def _unfit(test: Test, value: Any, context: Context) -> Verdict | None:
     if value is None:
         return Verdict(passed=False, why="the context is null")
     if test.type == "jsonpath":
-        if isinstance(value, str) and _is_body(test.context):
+        if isinstance(value, str | Binary) and _is_body(test.context):
             return Verdict(passed=False, why=unreadable_body(test.context, context).why, evaluated=False)
         if not isinstance(value, dict | list):
             why = f"the context is {kind(value)}, not a JSON object or array"

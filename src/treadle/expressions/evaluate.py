@@ -27,6 +27,7 @@ from treadle.expressions.syntax import (
     dump_steps,
 )
 from treadle.expressions.words import absent, to_text
+from treadle.files import Binary
 
 
 class Missing:
@@ -209,13 +210,13 @@ def _body(node: MessagePart, message: Message, context: Context) -> Any:
     value = message.body()
     if isinstance(value, Missing):
         return Missing(f"`{dump(node)}`: {value.why}", unreadable=value.unreadable)
-    if node.pointer and isinstance(value, str):
+    if node.pointer and isinstance(value, str | Binary):
         return unreadable_body(node, context)
     return _point(node, value, node.pointer)
 
 
 def unreadable_body(node: MessagePart, context: Context, *, at: Expression | None = None) -> Missing:
-    """Say that a body is text where JSON was expected; `at` is the expression that goes into it."""
+    """Say that a body is text, or binary data, where JSON was expected; `at` is the expression that goes into it."""
     message = context.request if node.message == "request" else context.response
     what = (message.header("content-type") if message is not None else None) or "text"
     return Missing(f"`{dump(at or node)}`: the body ({what}) is not JSON", unreadable=True)
@@ -238,7 +239,7 @@ def _navigation(node: Navigation, context: Context) -> Any:
             value = value[index]
         elif step == "length" and isinstance(value, list | str | dict):
             value = len(value)
-        elif value is whole and isinstance(value, str) and _is_body(node.base):
+        elif value is whole and isinstance(value, str | Binary) and _is_body(node.base):
             return unreadable_body(node.base, context, at=node)
         else:
             return Missing(f"`{dump(node)}`: {absent(dump_steps(node.steps[:number]), value, step)}")
@@ -247,7 +248,7 @@ def _navigation(node: Navigation, context: Context) -> Any:
 
 def _queried(node: Navigation, value: Any, context: Context) -> Any:
     """Give what the query selects, as a Selector Object does: one value, or the array of all."""
-    if isinstance(value, str) and _is_body(node.base):
+    if isinstance(value, str | Binary) and _is_body(node.base):
         return unreadable_body(node.base, context, at=node)
     try:
         query = jsonpath.compiled(node.query)

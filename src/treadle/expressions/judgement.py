@@ -23,6 +23,7 @@ from treadle.expressions.condition import (
 from treadle.expressions.evaluate import Context, Missing, compiled, evaluate
 from treadle.expressions.syntax import dump
 from treadle.expressions.words import kind, shortened, to_text
+from treadle.files import Binary, File
 
 Judge: TypeAlias = Callable[[Context], "bool | None"]
 _Value: TypeAlias = Callable[[Context], Any]
@@ -142,7 +143,7 @@ def explain(condition: Condition, context: Context) -> str:
         if isinstance(value, Missing):
             found.append(value.why)
         else:
-            shown = kind(value) if isinstance(value, dict | list) else _quoted(value, context)
+            shown = kind(value) if isinstance(value, dict | list | File | Binary) else _quoted(value, context)
             found.append(f"`{dump(expression)}` is {shortened(shown)}")
     return "; ".join(dict.fromkeys(found))
 

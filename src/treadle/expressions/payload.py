@@ -147,13 +147,18 @@ def resolve(payload: Payload, context: Context, missing: list[Missing]) -> Any:
 
 
 def _resolve_members(payload: Members, context: Context, missing: list[Missing]) -> Any:
-    entries = {name: resolve(entry, context, missing) for name, entry in payload.members.items()}
-    return {name: value for name, value in entries.items() if not isinstance(value, Missing)}
+    found = {}
+    for name, entry in payload.members.items():
+        # Most of a payload is constant, and each request asks for all of it.
+        value = entry.value if type(entry) is Constant else resolve(entry, context, missing)
+        if type(value) is not Missing:
+            found[name] = value
+    return found
 
 
 def _resolve_items(payload: Items, context: Context, missing: list[Missing]) -> Any:
     values = [resolve(entry, context, missing) for entry in payload.items]
-    return [value for value in values if not isinstance(value, Missing)]
+    return [value for value in values if type(value) is not Missing]
 
 
 def _resolve_selection(payload: Selection, context: Context, missing: list[Missing]) -> Any:

@@ -5,13 +5,14 @@ from typing import Any
 import msgspec
 
 from treadle.errors import ExpressionInvalid
+from treadle.files import in_words
 
 
 def to_text(value: Any) -> str:
     """Write a value into text: strings as they are, everything else by its JSON text (section "Runtime Expressions").
 
     Raises:
-        ExpressionInvalid: the value nests too deeply to be written.
+        ExpressionInvalid: the value nests too deeply to be written, or is a file or binary data.
     """
     if isinstance(value, str):
         return value
@@ -19,6 +20,9 @@ def to_text(value: Any) -> str:
         return msgspec.json.encode(value).decode()
     except RecursionError as error:
         raise ExpressionInvalid("the value nests too deeply to be written as text") from error
+    except TypeError as error:
+        what = in_words(value) or "a value with a file or binary data in it"
+        raise ExpressionInvalid(f"{what} has no text") from error
 
 
 def shortened(text: str, most: int = 120) -> str:
@@ -39,7 +43,7 @@ def kind(value: Any) -> str:
             return "an empty array" if not value else f"an array of {len(value)}"
         case str():
             return "an empty string" if not value else "a string"
-    return "a number"
+    return in_words(value) or "a number"
 
 
 def absent(way: str, value: Any, name: str | int) -> str:

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from treadle import pointer
 from treadle.errors import TreadleError
 from treadle.sources import swagger
-from treadle.sources.operation import DEFAULT_STYLES, FORM, STYLES, BodySpec, Operation, ParameterSpec
+from treadle.sources.content import IGNORED_HEADERS, read_body, value_types
+from treadle.sources.operation import DEFAULT_STYLES, FORM, STYLES, Operation, ParameterSpec
 from treadle.sources.places import PathItem, Place, found_at, mapping, path_item, sequence
 from treadle.sources.references import DocumentsMissing, ReferenceInvalid, Registry, Resolved
 from treadle.sources.servers import server_url, variable_names
@@ -254,7 +257,7 @@ class Description:
         place = self._place(item, operation)
         version = self.version
         servers, body = version.servers(place), version.request_body(place)
-        read = (self._parameter(entry.value) for entry in place.parameters)
+        read = (self._parameter(*entry) for entry in place.parameters)
         return Operation(
             source=self.name,
             method=method.upper() if method in METHODS else method,
@@ -262,7 +265,7 @@ class Description:
             server=server_url(servers.value, found_at(servers.base), self.variables, self.name),
             operation_id=_operation_id(operation.value),
             parameters=tuple(spec for spec in read if spec is not None),
-            body=_body(body.value, self.registry, body.base),
+            body=read_body(body.value, self.registry, body.base),
         )
 
     def _place(self, item: PathItem, operation: Resolved) -> Place:
@@ -287,9 +290,15 @@ class Description:
             raise DocumentsMissing(missing)
         return Place(self.root, item, operation, tuple(found.values()))
 
-    def _parameter(self, value: dict[str, Any]) -> ParameterSpec | None:
+    def _parameter(self, value: dict[str, Any], base: str) -> ParameterSpec | None:
         described = self.version.parameter(value)
-        return None if described is None else _parameter(described, self.version.styles)
+        spec = None if described is None else _parameter(described, self.version.styles)
+        if spec is None:
+            return None
+        said = value_types(spec, described, self.registry, base)
+        if spec.location != "query" and self.version in (OPENAPI_3_0, OPENAPI_3_1):
+            said["allow_reserved"] = False  # "only applies to parameters with an `in` value of `query`"
+        return structs.replace(spec, **said)
 
     # What is asked of the whole
 
@@ -359,6 +368,8 @@ def _parameter(value: dict[str, Any], styles: Mapping[str, frozenset[str]]) -> P
         return ParameterSpec(value["name"], location, required, media_type=FORM if content is None else str(content))
     if not isinstance(location, str) or location not in styles:
         return None
+    if location == "header" and value["name"].lower() in IGNORED_HEADERS:
+        return None
     style = value.get("style", DEFAULT_STYLES[location])
     if not isinstance(style, str) or style not in styles[location]:
         allowed = ", ".join(sorted(styles[location]))
@@ -373,15 +384,6 @@ def _parameter(value: dict[str, Any], styles: Mapping[str, frozenset[str]]) -> P
         allow_reserved=bool(value.get("allowReserved", False)),
         media_type=content,
     )
-
-
-def _body(value: Any, registry: Registry, base: str) -> BodySpec | None:
-    body = registry.resolve(value, base).value
-    if not isinstance(body, dict):
-        return None
-    types = [str(name) for name in mapping(body.get("content"))]
-    types.sort(key=lambda name: "json" not in name)
-    return BodySpec(tuple(types), bool(body.get("required", False)))
 
 
 # OpenAPI 3

@@ -7,12 +7,17 @@ from msgspec import Struct
 FORM = "application/x-www-form-urlencoded"
 
 
-class ParameterSpec(Struct, frozen=True):
+class ParameterSpec(Struct, frozen=True, cache_hash=True):
     """How a parameter goes into a request (OpenAPI 3.1 section 4.8.12); defaults are those of its location.
 
     `media_type` is set where the parameter has `content` in place of a schema; its value is then serialised as that. A
     parameter in `querystring` (OpenAPI 3.2) always has one; its value is the whole query. The style `tabDelimited` is the
     `tsv` of Swagger 2.0, whose collection formats stand in paths and headers too.
+
+    Attributes:
+        types: the JSON types that its schema allows, "null" among them; empty where it does not say.
+        items: those of the items, where it is an array.
+        has_default: whether the server takes a value of its own where none is sent.
     """
 
     name: str
@@ -22,13 +27,55 @@ class ParameterSpec(Struct, frozen=True):
     explode: bool = False
     allow_reserved: bool = False
     media_type: str | None = None
+    types: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
+    has_default: bool = False
+
+
+class Encoding(Struct, frozen=True):
+    """How one field of a form, or one part of a multipart body, is written (section "Encoding Object").
+
+    Attributes:
+        content_type: its media type, or several and ranges of them, parted by commas; None for that of the value.
+        style: where it is given, the value is written as a query parameter of that style, and has no media type.
+        binary: the schema says that it is a file or other bytes.
+        headers: further header fields of the part, as far as the description fixes their values.
+        inner: how the parts inside are written, where it is a multipart body of its own.
+    """
+
+    content_type: str | None = None
+    style: str | None = None
+    explode: bool = False
+    allow_reserved: bool = False
+    binary: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+    inner: "MediaSpec | None" = None
+
+
+class MediaSpec(Struct, frozen=True):
+    """How a form or a multipart body is put together.
+
+    Attributes:
+        encodings: by the name of the property; those that say nothing are not in it.
+        prefix: by position, for a body that is an array.
+        item: for all further items of such a one.
+    """
+
+    encodings: dict[str, Encoding] = {}
+    prefix: tuple[Encoding, ...] = ()
+    item: Encoding | None = None
 
 
 class BodySpec(Struct, frozen=True):
-    """Which media types an operation takes as a body, the preferred one first, and whether it must have one."""
+    """Which media types an operation takes as a body, the preferred one first, and whether it must have one.
+
+    Attributes:
+        media: for forms and multipart bodies, by media type without parameters: how they are put together.
+    """
 
     media_types: tuple[str, ...]
     required: bool = False
+    media: dict[str, MediaSpec] = {}
 
 
 class Operation(Struct, frozen=True):

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -20,7 +20,16 @@ from treadle.version import __version__
 if TYPE_CHECKING:
     from treadle.api import Interruption, Outcome, Prepared, Runner
     from treadle.engine.journal import Record
+    from treadle.surfaces.bodyfolder import BodyFolder
     from treadle.surfaces.inputs import Given
+
+
+class Results(NamedTuple):
+    """Where the results of a run go besides stdout."""
+
+    report: Path | None
+    bodies: "BodyFolder"
+
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "limited": 3, "in-doubt": 4, "cancelled": 130}
 
@@ -45,7 +54,8 @@ def main() -> None:
 @click.option(
     "-i", "--input", "given", multiple=True, metavar="NAME=VALUE", envvar="TREADLE_INPUT",
     type=Line(),
-    help="An input: NAME=text, NAME:=json, NAME=@file (without its last line end), or NAME=env:VARIABLE for a secret. "
+    help="An input: NAME=text, NAME:=json, NAME=@file (its text without the last line end, "
+    "or the file itself where the input is marked as one), or NAME=env:VARIABLE for a secret. "
     "The environment variable TREADLE_INPUT holds one a line.",
 )  # fmt: skip
 @click.option("--inputs", metavar="FILE", envvar="TREADLE_INPUTS", help="A JSON or YAML object of inputs; - for stdin.")
@@ -57,6 +67,12 @@ def main() -> None:
     help="Print what would be done, as far as the inputs tell; send nothing.",
 )
 @click.option("--report", metavar="FILE", envvar="TREADLE_REPORT", help="Write the report treadle.report/1 here.")
+@click.option(
+    "--save-bodies",
+    metavar="DIR",
+    envvar="TREADLE_SAVE_BODIES",
+    help="Put outputs that are binary data into files of this folder; without it, beside the report.",
+)
 @click.option("--json", "as_json", is_flag=True, envvar="TREADLE_JSON", help="The report on stdout, not the outputs.")
 @click.option("-q", "--quiet", is_flag=True, envvar="TREADLE_QUIET", help="Errors only on stderr.")
 @click.option("-v", "--verbose", is_flag=True, envvar="TREADLE_VERBOSE", help="Every request, criterion and pause.")
@@ -75,18 +91,20 @@ def run(document: str, workflow: str | None, **options: Any) -> None:
 
 def _run(document: str, workflow: str | None, options: dict[str, Any]) -> int:
     from treadle.errors import RunRefused  # noqa: PLC0415
+    from treadle.surfaces.bodyfolder import body_folder  # noqa: PLC0415
     from treadle.surfaces.inputs import given_inputs  # noqa: PLC0415
     from treadle.surfaces.reportfile import report_file  # noqa: PLC0415
 
     if options["client_key"] and not options["client_cert"]:
         raise RunRefused("--client-key is of no use without --client-cert", hint="name the certificate too")
     report_path = report_file(options.pop("report"))
+    results = Results(report_path, body_folder(options.pop("save_bodies"), report_path))
     options["server"] = _named(options["server"], "server")
     options["source"] = _named(options["source"], "source")
     options["server_var"] = _named(options["server_var"], "server-var")
     # Before the event loop, which would keep Ctrl-C from ending a read of standard input.
     given = given_inputs(options.pop("given"), options.pop("inputs"), lines_of=_variable("given", "TREADLE_INPUT"))
-    return asyncio.run(_run_with(document, workflow, given, report_path, options))
+    return asyncio.run(_run_with(document, workflow, given, results, options))
 
 
 def _variable(option: str, variable: str) -> str | None:
@@ -96,7 +114,7 @@ def _variable(option: str, variable: str) -> str | None:
 
 
 async def _run_with(
-    document: str, workflow: str | None, given: "Given", report_path: Path | None, options: dict[str, Any]
+    document: str, workflow: str | None, given: "Given", results: Results, options: dict[str, Any]
 ) -> int:
     from treadle.api import Interruption, Runner  # noqa: PLC0415
     from treadle.drivers.transport import preload  # noqa: PLC0415
@@ -123,7 +141,7 @@ async def _run_with(
         interruption.attach()
         with handed_to(asyncio.get_running_loop(), stop):
             outcome = await _execute(runner, prepared, shown, interruption)
-    _show_outcome(outcome, prepared, report_path, as_json=shown["as_json"])
+    _show_outcome(outcome, prepared, results, as_json=shown["as_json"])
     return SIGNALS[received[0]] if received and outcome.status == "cancelled" else EXIT_CODES[outcome.status]
 
 
@@ -166,16 +184,18 @@ def _show_plan(prepared: "Prepared", *, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-def _show_outcome(outcome: "Outcome", prepared: "Prepared", report_path: Path | None, *, as_json: bool) -> None:
+def _show_outcome(outcome: "Outcome", prepared: "Prepared", results: Results, *, as_json: bool) -> None:
+    from treadle.files import json_form  # noqa: PLC0415
     from treadle.surfaces.report import json_text, write_problem  # noqa: PLC0415
 
-    secrets = prepared.secrets
-    if report_path is not None:
+    secrets, keep = prepared.secrets, results.bodies.keep
+    if results.report is not None:
         from treadle.surfaces.reportfile import write_report  # noqa: PLC0415
 
-        write_report(report_path, outcome.report())
+        write_report(results.report, outcome.report(keep))
     try:
-        print(json_text(outcome.report() if as_json else secrets.value(outcome.outputs), sys.stdout))
+        shown = outcome.report(keep) if as_json else secrets.value(json_form(outcome.outputs, keep))
+        print(json_text(shown, sys.stdout))
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read it has gone; how the run ended stays as it is
         silence(sys.stdout)

@@ -11,10 +11,14 @@ import msgspec
 from treadle.document.reader import read
 from treadle.engine.inputs import Text
 from treadle.errors import DocumentInvalid, RunRefused
+from treadle.files import GivenFile
 
 
 class Given(NamedTuple):
-    """Inputs by name, where a Text is still to be converted by its schema, and the names of those that are secret."""
+    """Inputs by name, and the names of those that are secret.
+
+    A Text is still to be converted by its schema; a GivenFile is a file, or the text in it, as the schema says.
+    """
 
     values: dict[str, Any]
     secret: frozenset[str]
@@ -44,7 +48,7 @@ def given_inputs(options: Iterable[str], file: str | None, *, lines_of: str | No
             name = name[:-1]
             values[name] = _json(name, text)
         elif text.startswith("@"):
-            values[name] = Text(_file_text(name, text[1:]))
+            values[name] = GivenFile(text[1:])
         elif text.startswith("env:"):
             variable = text[4:]
             if variable not in os.environ:
@@ -72,17 +76,6 @@ def _json(name: str, text: str) -> Any:
     except msgspec.DecodeError as error:
         hint = f"for text, write -i {name}=TEXT"
         raise RunRefused(f"input '{name}': what follows ':=' is no JSON: {error}", hint=hint) from error
-
-
-def _file_text(name: str, path: str) -> str:
-    try:
-        text = Path(path).read_text("utf-8-sig")
-    except OSError as error:
-        hint = f"write -i {name}:='\"@…\"' for a text that starts with '@'"
-        raise RunRefused(f"input '{name}': {path} cannot be read: {error.strerror}", hint=hint) from error
-    except UnicodeDecodeError as error:
-        raise RunRefused(f"input '{name}': {path} is not UTF-8 text", hint="save it as UTF-8") from error
-    return text.removesuffix("\n").removesuffix("\r")
 
 
 def _from_file(path: str) -> dict[str, Any]:
