@@ -1,7 +1,7 @@
 """What a step calls: an operation with its arguments and body, or another workflow with its inputs."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from msgspec import UNSET
 
@@ -9,20 +9,20 @@ from treadle.document import model
 from treadle.engine import program
 from treadle.engine.names import near
 from treadle.engine.payloads import target_type
+from treadle.engine.program import Flow
 from treadle.engine.scope import Scope, Target, find_workflow
+from treadle.engine.secret_flows import body_flows, credential, flows
 from treadle.engine.secret_inputs import SECRET_NAME
 from treadle.errors import ExpressionInvalid, TreadleError
 from treadle.expressions import payload, selectors
 from treadle.expressions.dialect import Finding
 from treadle.expressions.words import kind
 from treadle.pointer import Path
-from treadle.sources.operation import BodySpec, Operation, ParameterSpec, query_conflict, undeclared
+from treadle.sources.keys import key_place, key_places
+from treadle.sources.operation import BodySpec, Operation, query_conflict, undeclared
 from treadle.sources.references import DocumentsMissing
 from treadle.sources.request import has_form
 
-_SECRET_HEADER = re.compile(
-    r"authorization|cookie|(api|access|auth|secret)[-_]?(key|token)|^x-.*(key|token)$", re.IGNORECASE
-)
 _OUT_OF_REACH = Operation("", "GET", "/", "http://out-of-reach.invalid")
 """Stands for an operation whose description was not looked for; what is compiled with it is never run."""
 
@@ -170,8 +170,30 @@ def _operation_step(scope: Scope, step: model.Step) -> program.Call | None:
         _operation_unknown(scope, error, at)
         return None
     scope.findings.dialects(findings, text, at)
-    arguments = _arguments(scope, step, operation.path, operation.parameter)
-    return program.Call(operation, server, arguments, _body(scope, step, operation.body, operation.method))
+    arguments = _arguments(scope, step, operation)
+    body = _body(scope, step, operation.body, operation.method)
+    secret = _flows(scope, operation, arguments, body)
+    return program.Call(operation, server, arguments, body, secret)
+
+
+def _flows(
+    scope: Scope, operation: Operation, arguments: Iterable[program.Argument], body: program.Body | None
+) -> tuple[Flow, ...]:
+    """Mark the inputs that flow to where credentials go, and give what else does: that is known when it is sent."""
+    source = scope.linked.sources.get(operation.source)
+    keys = frozenset() if source is None or source.description is None else key_places(source.description.value)
+    found: list[Flow] = []
+    for spec, value in ((argument.spec, argument.value) for argument in arguments):
+        if credential(spec.name, spec.location) or key_place(spec.name, spec.location) in keys:
+            scope.mark_secret(value)
+            found += flows(spec.name, spec.location, value)
+        elif spec.location == "cookie":
+            found += flows(spec.name, spec.location, value)
+    if body is not None:
+        for value in body_flows(body.payload):
+            scope.mark_secret(value)
+            found += flows("", "body", value)
+    return tuple(found)
 
 
 def _unchecked(scope: Scope, step: model.Step) -> program.Call:
@@ -190,9 +212,8 @@ def _operation_unknown(scope: Scope, error: TreadleError, at: Path) -> None:
         scope.findings.refused(error, at, "unknown-operation")
 
 
-def _arguments(
-    scope: Scope, step: model.Step, path: str, declared: Callable[[str, str], ParameterSpec | None]
-) -> tuple[program.Argument, ...]:
+def _arguments(scope: Scope, step: model.Step, operation: Operation) -> tuple[program.Argument, ...]:
+    path = operation.path
     found: dict[tuple[str, str], program.Argument] = {}
     inherited = scope.parameters(scope.workflow.parameters)
     calls_workflows = any(other.workflow_id is not None for other in scope.steps)
@@ -210,9 +231,7 @@ def _arguments(
                 scope.findings.error("unknown-parameter", message, at, near(parameter.name, _placeholders(path)))
             continue
         value = scope.value(parameter.value, (*at, "value"), scope.number(step))
-        if credential(parameter.name, location):
-            scope.mark_secret(value)
-        spec = declared(parameter.name, location) or undeclared(parameter.name, location)
+        spec = operation.parameter(parameter.name, location) or undeclared(parameter.name, location)
         key = (parameter.name.lower() if location == "header" else parameter.name, location)
         found[key] = program.Argument(spec, value)
     for name in _placeholders(path):
@@ -267,8 +286,3 @@ def _replacements(
 
 def _placeholders(path: str) -> list[str]:
     return re.findall(r"\{([^{}]+)\}", path)
-
-
-def credential(name: str, location: str) -> bool:
-    """Say whether a parameter is there to carry a credential."""
-    return bool(SECRET_NAME.search(name) or (location == "header" and _SECRET_HEADER.search(name)))

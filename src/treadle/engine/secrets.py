@@ -14,13 +14,20 @@ SHORTEST = 4
 """A shorter secret is masked only where it stands alone: as a part, it would be found everywhere."""
 
 
+MOST_LEARNT = 250
+"""How many values are kept that a run learns while it goes on; of more, the last ones: each makes masking slower."""
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]{2,}) +(\S+)")
+"""A scheme and its credentials, as `Authorization` has them (RFC 9110 section 11.6.2)."""
+
+
 class Secrets:
     """The secret values of a run; nothing is worked out until something is to be shown."""
 
-    __slots__ = ("_masks", "_values")
+    __slots__ = ("_learnt", "_masks", "_values")
 
     def __init__(self, values: Iterable[Any] = ()) -> None:
         self._values = tuple(values)
+        self._learnt: dict[str, None] = {}
         self._masks: tuple[frozenset[str], re.Pattern[str] | None] | None = None
 
     def add(self, values: Iterable[Any]) -> None:
@@ -30,13 +37,28 @@ class Secrets:
             self._values += new
             self._masks = None
 
+    def learn(self, texts: Iterable[str]) -> None:
+        """Take in what turned out to be secret while the run went on; what is shorter than SHORTEST is no secret."""
+        for text in texts:
+            if text not in self._learnt and len(text) >= SHORTEST:
+                if len(self._learnt) >= MOST_LEARNT:
+                    del self._learnt[next(iter(self._learnt))]
+                self._learnt[text] = None
+                self._masks = None
+
     def has(self, value: Any) -> bool:
         """Say whether a value is one of the secrets."""
         return value in self._values
 
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The values that are secret at this moment: those that were given, and those that were learnt."""
+        return (*self._values, *self._learnt)
+
     def _prepared(self) -> tuple[frozenset[str], re.Pattern[str] | None]:
         if self._masks is None:
-            texts = {text for value in self._values for text in _texts(value) if text}
+            texts = {text for value in self.values for text in _texts(value) if text}
+            texts |= {part for text in texts for part in parts(text)}
             longest_first = sorted((text for text in texts if len(text) >= SHORTEST), key=len, reverse=True)
             ways = [way for text in longest_first for way in _patterns(text)]
             self._masks = (frozenset(texts), re.compile("|".join(ways)) if ways else None)
@@ -59,6 +81,21 @@ class Secrets:
             return [self.value(entry) for entry in value]
         number = next(iter(_texts(value)), None)
         return value if number is None or number not in self._prepared()[0] else MASK
+
+
+def parts(text: str) -> Iterable[str]:
+    """Give what is secret by itself in credentials that are written with their scheme: the token, the password."""
+    found = _SCHEME.fullmatch(text)
+    if found is None or len(found[2]) < SHORTEST:
+        return
+    yield found[2]
+    if found[1].lower() == "basic":
+        try:
+            password = base64.b64decode(found[2], validate=True).decode().partition(":")[2]
+        except ValueError:
+            return
+        if len(password) >= SHORTEST:
+            yield password
 
 
 def _texts(value: Any) -> Iterable[str]:
