@@ -279,7 +279,7 @@ class Runner:
             if observe is not None:
                 observe(record)
 
-        http = Http(self._transport, self._clock, notice)
+        http = Http(self._transport, self._clock, notice, prepared.secrets)
         if interruption is not None:
             interruption.attach()
         try:

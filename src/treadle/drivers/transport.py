@@ -9,7 +9,7 @@ import ssl
 import sys
 import urllib.request
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -39,6 +39,17 @@ class Connection(Struct, frozen=True):
     client_cert: str | None = None
     client_key: str | None = None
     proxy: str | None = None
+
+
+class Exchange(Protocol):
+    """Sends one request and brings its answer: over the network, from a recording, or recording it on the way."""
+
+    @property
+    def connection(self) -> Connection:
+        """How requests are sent."""
+
+    async def exchange(self, request: HttpRequest, timeout: float) -> HttpResponse | HttpFailed:
+        """Send one request within `timeout` seconds; whatever goes wrong on the way is a HttpFailed."""
 
 
 def preload() -> None:
