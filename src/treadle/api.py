@@ -19,6 +19,7 @@ from treadle.drivers.http import Http
 from treadle.drivers.run import Clock, SystemClock, drive, interrupted
 from treadle.drivers.settings import Options, check_servers
 from treadle.drivers.transport import Transport
+from treadle.drivers.urls import shown_url
 from treadle.engine.effects import HttpFailed, SendHttp
 from treadle.engine.entry import entry_inputs
 from treadle.engine.interpreter import Run
@@ -305,9 +306,10 @@ class Runner:
         http = Http(self._transport, self._clock)
         answer = await http.send(SendHttp("", "", HttpRequest("GET", url)))
         if isinstance(answer, HttpFailed):
-            raise RunRefused(f"{url} cannot be loaded: {answer.message}", hint=answer.hint)
+            raise RunRefused(f"{shown_url(url)} cannot be loaded: {answer.message}", hint=answer.hint)
         if answer.status != 200:
-            raise RunRefused(f"{url} cannot be loaded: the server answered {answer.status}", hint="check the URL")
+            message = f"{shown_url(url)} cannot be loaded: the server answered {answer.status}"
+            raise RunRefused(message, hint="check the URL")
         return Text(answer.body.decode("utf-8-sig", errors="replace"), http.last_url)
 
 

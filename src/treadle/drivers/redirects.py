@@ -2,8 +2,9 @@
 
 from urllib.parse import quote, unquote_plus, urljoin, urlsplit, urlunsplit
 
+from treadle.drivers.urls import shown_url
 from treadle.engine.secret_flows import credential
-from treadle.engine.secrets import MASK, Secrets
+from treadle.engine.secrets import Secrets
 from treadle.errors import TreadleError
 from treadle.sources.request import HttpRequest
 
@@ -35,7 +36,7 @@ def redirected(request: HttpRequest, location: str, secrets: Secrets) -> HttpReq
     Raises:
         RedirectRefused: it leads to no http URL, gives up TLS, names a user, or would carry a secret elsewhere.
     """
-    shown = without_user(location)
+    shown = shown_url(location)
     try:
         # Servers also write what a URL has no place for, as browsers let them.
         url = urljoin(request.url, quote(location, safe="%:/?#[]@!$&'()*+,;=~"))
@@ -80,12 +81,3 @@ def _carries(pair: str, sent: set[str], secrets: Secrets) -> bool:
     value = unquote_plus(pair.partition("=")[2])
     known = secrets.text(pair) != pair or (value and secrets.text(value) != value)
     return bool(known) or (pair in sent and credential(name, "query"))
-
-
-def without_user(url: str) -> str:
-    """Give a URL as it may be shown: what stands before the host's `@` masked."""
-    head, joint, rest = url.partition("//")
-    authority, slash, path = rest.partition("/")
-    if not joint or "@" not in authority:
-        return url
-    return f"{head}//{MASK}@{authority.rpartition('@')[2]}{slash}{path}"

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from treadle.drivers.transport import Connection
+from treadle.drivers.urls import shown_url, without_user
 from treadle.engine.program import Program
 from treadle.engine.state import Limits
 from treadle.errors import RunRefused
@@ -59,7 +60,9 @@ class Options(Struct, frozen=True, kw_only=True):
         for url in self.servers.values():
             check_server(url)
         if self.proxy is not None and not host_of(self.proxy):
-            raise RunRefused(f"the proxy '{self.proxy}' is no http(s) URL", hint="write it as http://HOST:PORT")
+            raise RunRefused(
+                f"the proxy '{without_user(self.proxy)}' is no http(s) URL", hint="write it as http://HOST:PORT"
+            )
 
     @property
     def servers(self) -> Mapping[str, str]:
@@ -100,11 +103,10 @@ def check_server(url: str) -> None:
         RunRefused: it is no http(s) URL, or it holds a password, which would be shown wherever the URL is.
     """
     if not is_base(url):
-        raise RunRefused(f"the server '{url}' is no http(s) URL", hint="write it as https://HOST/BASE/PATH")
+        raise RunRefused(f"the server '{shown_url(url)}' is no http(s) URL", hint="write it as https://HOST/BASE/PATH")
     if "@" in urlsplit(url).netloc:
-        shown = url.replace(f"{urlsplit(url).netloc.rpartition('@')[0]}@", "***@")
         hint = "give credentials as inputs of the workflow, or in a header"
-        raise RunRefused(f"the server '{shown}' has a user or password in its URL", hint=hint)
+        raise RunRefused(f"the server '{without_user(url)}' has a user or password in its URL", hint=hint)
 
 
 def check_servers(program: Program) -> None:

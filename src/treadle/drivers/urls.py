@@ -1,0 +1,33 @@
+"""URLs as they may be shown: without what logs somebody in. Sends nothing and knows no run."""
+
+from urllib.parse import unquote_plus
+
+from treadle.engine.secret_flows import credential
+from treadle.engine.secrets import MASK
+
+
+def shown_url(url: str) -> str:
+    """Give a URL with a user or password in it masked, and the values of parameters that go by a key's name."""
+    rest, mark, fragment = url.partition("#")
+    rest, query_mark, query = rest.partition("?")
+    pairs = "&".join(map(_shown_pair, query.split("&")))
+    return f"{without_user(rest)}{query_mark}{pairs}{mark}{fragment}"
+
+
+def without_user(url: str) -> str:
+    """Give a URL with what stands before the host's `@` masked."""
+    head, joint, rest = url.partition("//")
+    authority, slash, path = rest.partition("/")
+    if not joint or "@" not in authority:
+        return url
+    return f"{head}//{MASK}@{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def _shown_pair(pair: str) -> str:
+    name, joint, value = pair.partition("=")
+    secret = value and (credential(unquote_plus(name), "query") or unquote_plus(name).lower() in _SIGNATURES)
+    return f"{name}{joint}{MASK}" if secret else pair
+
+
+_SIGNATURES = frozenset({"sig", "signature", "x-amz-signature", "x-goog-signature"})
+"""Parameters that make a URL a key by itself."""
