@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 from html import escape
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
 MASK = "***"
+BACKSLASH = "\\"
 SHORTEST = 4
 """A shorter secret is masked only where it stands alone: as a part, it would be found everywhere."""
 
@@ -114,27 +116,51 @@ def _texts(value: Any) -> Iterable[str]:
 def _patterns(text: str) -> Iterable[str]:
     """Give regular expressions of the ways in which a text may stand in a URL, a form, a JSON text, HTML or base64."""
     yield "".join(map(_character, text))
-    content = text.encode()
+    in_json = msgspec.json.encode(text).decode()[1:-1]
+    for content in {text, quote(text, safe=""), quote_plus(text), in_json}:
+        yield from _in_base64(content.encode())
+
+
+def _in_base64(content: bytes) -> Iterable[str]:
     for padding in range(3):
         # In base64 a text looks different at each of three offsets; its first and last characters mix with neighbours.
         for code in (base64.b64encode, base64.urlsafe_b64encode):
             whole = code(b"\0" * padding + content).decode().rstrip("=")
             first = (0, 2, 3)[padding]
             last = len(whole) - (1 if (padding + len(content)) % 3 else 0)
-            yield re.escape(whole[first:last])
+            yield "".join(map(_character, whole[first:last]))
 
 
 @lru_cache(1024)
 def _character(character: str) -> str:
     """Give a regular expression of one character, plain or encoded; encoders differ in which ones they leave alone."""
-    if character.isascii() and (character.isalnum() or character in "-._~"):
+    if _unreserved(character):
         return re.escape(character)
     in_json = msgspec.json.encode(character).decode()[1:-1]
     utf_16 = character.encode("utf-16-be").hex()
-    units = "".join(rf"\\{{1,2}}u{utf_16[at : at + 4]}" for at in range(0, len(utf_16), 4))
-    twice = msgspec.json.encode(in_json).decode()[1:-1]
-    forms = {character, in_json, twice, repr(character)[1:-1], f"\\{character}", escape(character)}
-    forms |= {"+"} if character == " " else set()
-    longest_first = sorted(map(re.escape, forms), key=len, reverse=True)
-    percent = "".join(f"%{byte:02x}" for byte in character.encode())
-    return f"(?:(?i:{percent}|{units})|{'|'.join(longest_first)})"
+    units = "".join(rf"{_escapes(1)}u{utf_16[at : at + 4]}" for at in range(0, len(utf_16), 4))
+    ways = [rf"(?i:{units})", "".join(map(_in_url, escape(character)))]
+    if character == BACKSLASH:
+        ways.append(_escapes(1))
+    else:
+        least, last = (1, in_json[-1]) if len(in_json) == 2 and in_json[-1] != character else (0, character)
+        ways += [_escapes(least) + _in_url(last), _in_url(character)]
+    ways += [re.escape(repr(character)[1:-1]), r"\+"] if character == " " or not character.isprintable() else []
+    return f"(?:{'|'.join(ways)})"
+
+
+def _escapes(least: int) -> str:
+    """Give a regular expression of backslashes: JSON stands in JSON in JSON, and each level doubles them."""
+    return f"{_in_url(BACKSLASH)}{{{least},16}}"
+
+
+def _in_url(character: str) -> str:
+    """Give a regular expression of a character as it is, or percent-encoded up to three times: URLs stand in URLs."""
+    if _unreserved(character):
+        return re.escape(character)
+    encoded = "".join(f"%(?:25){{0,2}}{byte:02x}" for byte in character.encode())
+    return f"(?:(?i:{encoded})|{re.escape(character)})"
+
+
+def _unreserved(character: str) -> bool:
+    return character.isascii() and (character.isalnum() or character in "-._~")
