@@ -94,11 +94,13 @@ class Http:
             location = _header(result, "location")
             if location is None:
                 return result
-            self._secrets.learn(answered(result))  # the run sees no answer but the last one
             try:
                 request = redirected(request, location, self._secrets)
             except RedirectRefused as refused:
                 return HttpFailed("redirect", f"the answer redirects {refused.message}", refused.hint, sent=True)
+            finally:
+                # The run sees no answer but the last one. Not before: a signature of this very URL is meant to go along.
+                self._secrets.learn(answered(result))
         return HttpFailed("redirect", f"more than {MAX_REDIRECTS} redirects", "the server redirects in a circle")
 
     def _with_cookies(self, request: HttpRequest) -> HttpRequest:

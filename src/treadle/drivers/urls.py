@@ -2,7 +2,7 @@
 
 from urllib.parse import unquote_plus
 
-from treadle.engine.secret_flows import credential
+from treadle.engine.secret_flows import opens
 from treadle.engine.secrets import MASK
 
 
@@ -25,9 +25,4 @@ def without_user(url: str) -> str:
 
 def _shown_pair(pair: str) -> str:
     name, joint, value = pair.partition("=")
-    secret = value and (credential(unquote_plus(name), "query") or unquote_plus(name).lower() in _SIGNATURES)
-    return f"{name}{joint}{MASK}" if secret else pair
-
-
-_SIGNATURES = frozenset({"sig", "signature", "x-amz-signature", "x-goog-signature"})
-"""Parameters that make a URL a key by itself."""
+    return f"{name}{joint}{MASK}" if value and opens(unquote_plus(name)) else pair

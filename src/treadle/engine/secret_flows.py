@@ -6,7 +6,9 @@ Which inputs are secret is known beforehand and is `secret_inputs`' to say.
 import itertools
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote_plus
 
 import msgspec
 
@@ -33,13 +35,21 @@ _TOKEN = re.compile(
 """What an answer calls a token (RFC 6749 section 5.1, OpenID Connect Core, RFC 8628, RFC 7591), and the usual variants."""
 _SIGNS = (b'oken"', b'ode"', b'ecret"')
 """One of these is in every answer with a token: most have none and need no second look."""
+_SIGNATURES = frozenset({"sig", "signature", "x-amz-signature", "x-goog-signature"})
+"""Parameters of a query that make a URL a key by itself."""
 _NAMED = re.compile(r"""([\w-]+)["']?\s*[:=>]\s*["']?$""")
 """The name before a value in a text such as `password=` or `"password": "`."""
 
 
+@lru_cache(4096)
 def credential(name: str, location: str) -> bool:
     """Say whether a parameter is there to carry a credential."""
     return bool(SECRET_NAME.search(name) or (location == "header" and _HEADER.search(name)))
+
+
+def opens(name: str) -> bool:
+    """Say whether a parameter of a query is a key or a signature that opens what the URL names."""
+    return credential(name, "query") or name.lower() in _SIGNATURES
 
 
 def flows(name: str, location: str, value: Payload) -> Iterator[Flow]:
@@ -107,10 +117,18 @@ def cookie_values(text: str) -> Iterator[str]:
 
 
 def answered(response: HttpResponse) -> Iterator[str]:
-    """Give the tokens in an answer: those that it names so, and cookies that it sets."""
+    """Give the tokens in an answer: those that it names so, cookies that it sets, keys in the URL it leads to."""
     for name, value in response.headers:
+        if not credential(name, "header") and name.lower() != "location":
+            continue
         if name.lower() == "set-cookie":
             yield from cookie_values(value.partition(";")[0])
+        elif name.lower() == "location":
+            pairs = (pair.partition("=") for pair in value.partition("#")[0].partition("?")[2].split("&"))
+            yield from (unquote_plus(v) for n, _, v in pairs if opens(unquote_plus(n)) and len(v) > LONGEST_WORD)
+        elif len(value) > LONGEST_WORD:
+            yield value
+            yield from parts(value)
     body = response.body
     if any(sign in body for sign in _SIGNS):
         try:
