@@ -23,6 +23,8 @@ class Options(Struct, frozen=True, kw_only=True):
         source: what to load in place of a source description's url, by its name: path, URL or bundled name.
         strict: refuse the dialects of real documents.
         timeout: limit of the whole run.
+        record: the file that every exchange is written to, as an HTTP Archive with all secrets masked.
+        replay: the recording that answers in place of the network.
     """
 
     server: str | Mapping[str, str] | None = None
@@ -41,6 +43,8 @@ class Options(Struct, frozen=True, kw_only=True):
     client_cert: str | None = None
     client_key: str | None = None
     proxy: str | None = None
+    record: str | None = None
+    replay: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.
