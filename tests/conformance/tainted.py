@@ -128,7 +128,7 @@ def run_tainted(case: suite.Case, folder: Path, *options: str) -> Written:
         document = str(folder / case.document)
         words = ["run", document, case.workflow_id, "--inputs", str(folder / "inputs.json"), *given]
         words += ["-i", f"zq7Password=env:{VARIABLE}_KEY", "--transport-retries", "0", "--poll-interval", "0"]
-        words += ["--report", str(out / "report.json"), *options]
+        words += ["--report", str(out / "report.json"), "--record", str(out / "recording.har"), *options]
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(out)
             patch.setenv("HOME", str(out))

@@ -117,7 +117,8 @@ def _patterns(text: str) -> Iterable[str]:
     """Give regular expressions of the ways in which a text may stand in a URL, a form, a JSON text, HTML or base64."""
     yield "".join(map(_character, text))
     in_json = msgspec.json.encode(text).decode()[1:-1]
-    for content in {text, quote(text, safe=""), quote_plus(text), in_json}:
+    in_xml = {escape(text), escape(text, quote=False)}
+    for content in {text, quote(text, safe=""), quote_plus(text), in_json, *in_xml}:
         yield from _in_base64(content.encode())
 
 
