@@ -33,8 +33,6 @@ _TOKEN = re.compile(
     r"((access|refresh|id|auth|session|bearer)[-_]?)?token|device[-_]?code|client[-_]?secret", re.IGNORECASE
 )
 """What an answer calls a token (RFC 6749 section 5.1, OpenID Connect Core, RFC 8628, RFC 7591), and the usual variants."""
-_SIGNS = (b'oken"', b'ode"', b'ecret"')
-"""One of these is in every answer with a token: most have none and need no second look."""
 _SIGNATURES = frozenset({"sig", "signature", "x-amz-signature", "x-goog-signature"})
 """Parameters of a query that make a URL a key by itself."""
 _NAMED = re.compile(r"""([\w-]+)["']?\s*[:=>]\s*["']?$""")
@@ -119,7 +117,7 @@ def cookie_values(text: str) -> Iterator[str]:
 def answered(response: HttpResponse) -> Iterator[str]:
     """Give the tokens in an answer: those that it names so, cookies that it sets, keys in the URL it leads to."""
     for name, value in response.headers:
-        if not credential(name, "header") and name.lower() != "location":
+        if not _may_hold(name):
             continue
         if name.lower() == "set-cookie":
             yield from cookie_values(value.partition(";")[0])
@@ -130,7 +128,7 @@ def answered(response: HttpResponse) -> Iterator[str]:
             yield value
             yield from parts(value)
     body = response.body
-    if any(sign in body for sign in _SIGNS):
+    if b'oken"' in body or b'ode"' in body or b'ecret"' in body:  # most answers have no token: no second look
         try:
             value = msgspec.json.decode(body)
         except (msgspec.DecodeError, RecursionError):
@@ -138,6 +136,11 @@ def answered(response: HttpResponse) -> Iterator[str]:
         for found in _called(value, _TOKEN, 0):
             if isinstance(found, str) and len(found) > LONGEST_WORD:
                 yield found
+
+
+@lru_cache(4096)
+def _may_hold(name: str) -> bool:
+    return name.lower() == "location" or credential(name, "header")
 
 
 def _called(value: Any, names: re.Pattern[str], depth: int) -> Iterator[Any]:
