@@ -21,7 +21,7 @@ def _compiled(case):
         use["parameters"] = [case["flow"]]
     if "body" in case:
         kind = "text/plain" if isinstance(case["body"], str) else "application/json"
-        use["requestBody"] = {"payload": case["body"], "contentType": kind}
+        use["requestBody"] = {"payload": case["body"], "contentType": kind, **case.get("also", {})}
     login = {
         "stepId": "login",
         "operationId": "startJob",

@@ -190,7 +190,8 @@ def _flows(
         elif spec.location == "cookie":
             found += flows(spec.name, spec.location, value)
     if body is not None:
-        for value in body_flows(body.payload):
+        replaced = [entry.value for entry in body.replacements if SECRET_NAME.search(entry.target[-1])]
+        for value in (*body_flows(body.payload), *replaced):
             scope.mark_secret(value)
             found += flows("", "body", value)
     return tuple(found)
