@@ -317,7 +317,7 @@ class Runner:
 
     async def _fetch(self, url: str) -> Text:
         # As any request of a run: redirects are followed, and a server that is busy is asked again.
-        http = Http(self._network.of_documents(), self._clock)
+        http = Http(self._network.shared(), self._clock)
         answer = await http.send(SendHttp("", "", HttpRequest("GET", url)))
         if isinstance(answer, HttpFailed):
             raise RunRefused(f"{shown_url(url)} cannot be loaded: {answer.message}", hint=answer.hint)

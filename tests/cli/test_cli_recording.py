@@ -219,7 +219,7 @@ def test_what_was_loaded_from_the_network_is_in_it(folder):
     again = treadle(folder, *words, "--replay", "r.har")
     assert again.stdout == first.stdout
     pages = json.loads((folder / "r.har").read_text("utf-8"))["log"]["pages"]
-    assert [page["title"] for page in pages] == ["documents", "run-job"]
+    assert [page["title"] for page in pages] == ["shared", "run-job"]
     ended = treadle(folder, "run", f"{url}/other.yaml", "--replay", "r.har", code=2)
     assert f"found GET {url}/other.yaml" in ended.stderr
 

@@ -33,7 +33,7 @@ class Network:
         if self._player is None:
             self._transport = Transport(options.connection(), f"treadle/{__version__}")
         self._recorder = None if options.record is None else _recorder(options.record, clock)
-        self._documents: Exchange | None = None
+        self._shared: Exchange | None = None
         self.clock = clock if self._player is None else self._player.clock
 
     def of_run(self, workflow_id: str, secrets: Secrets) -> Exchange:
@@ -42,14 +42,14 @@ class Network:
             return self._player.run(workflow_id, secrets)
         return self._recorded(workflow_id, secrets)
 
-    def of_documents(self) -> Exchange:
-        """Give what documents are loaded through."""
-        if self._documents is None:
+    def shared(self) -> Exchange:
+        """Give what goes out for no single run: documents are loaded through it."""
+        if self._shared is None:
             if self._player is not None:
-                self._documents = self._player.documents()
+                self._shared = self._player.shared()
             else:
-                self._documents = self._recorded(None, Secrets())
-        return self._documents
+                self._shared = self._recorded(None, Secrets())
+        return self._shared
 
     def _recorded(self, workflow_id: str | None, secrets: Secrets) -> Exchange:
         if self._transport is None:

@@ -26,8 +26,8 @@ from treadle.errors import RunRefused
 from treadle.sources.request import HttpRequest, is_json
 
 INTERRUPTED = HttpFailed("interrupted", "the run was interrupted while this request was under way", sent=True)
-DOCUMENTS = "documents"
-"""The page of what was loaded before a run: documents and descriptions from the network."""
+SHARED = "shared"
+"""The page of what is sent for no single run: documents and descriptions are loaded."""
 _NO_ANSWER: dict[str, Any] = {"headers": [], "cookies": [], "content": {"size": 0, "mimeType": "x-unknown"}}
 
 
@@ -87,7 +87,7 @@ class Recorder:
 
     def page(self, workflow_id: str | None, inner: Exchange, secrets: Secrets) -> Page:
         """Give an Exchange that records a run of a workflow, or what is loaded before runs."""
-        page = Page(f"page_{len(self._pages) + 1}", workflow_id or DOCUMENTS, inner, self._clock, secrets)
+        page = Page(f"page_{len(self._pages) + 1}", workflow_id or SHARED, inner, self._clock, secrets)
         self._pages.append(page)
         return page
 
@@ -138,7 +138,7 @@ def archive(pages: list[Page]) -> dict[str, Any]:
     everybody = Secrets(value for page in pages for value in page.secrets.values)
     entries = []
     for page in pages:
-        secrets = everybody if page.title == DOCUMENTS else page.secrets
+        secrets = everybody if page.title == SHARED else page.secrets
         entries += [(one.began, _entry(page.id, one, secrets)) for one in page.exchanges]
     return {
         "log": {
@@ -193,6 +193,7 @@ def _request(request: HttpRequest, secrets: Secrets) -> dict[str, Any]:
     query = url.partition("#")[0].partition("?")[2]
     pairs = [pair.partition("=") for pair in query.split("&")] if query else []
     cookies = [value for name, value in request.headers if name.lower() == "cookie"]
+    content_type, content = sent_content(request)
     shown: dict[str, Any] = {
         "method": request.method,
         "url": url,
@@ -201,13 +202,18 @@ def _request(request: HttpRequest, secrets: Secrets) -> dict[str, Any]:
         "headers": [{"name": name, "value": _sent(name, value, secrets)} for name, value in request.headers],
         "queryString": [{"name": unquote_plus(name), "value": unquote_plus(value)} for name, _, value in pairs],
         "headersSize": -1,
-        "bodySize": len(request.body or b""),
+        "bodySize": len(content),
     }
-    if request.body:
-        content_type = next((value for name, value in request.headers if name.lower() == "content-type"), "")
-        text, coding = _body(request.body, content_type, secrets)
+    if content:
+        text, coding = _body(content, content_type, secrets)
         shown["postData"] = {"mimeType": content_type, "text": text, **({"_encoding": coding} if coding else {})}
     return shown
+
+
+def sent_content(request: HttpRequest) -> tuple[str, bytes]:
+    """Give the content type of a request and its body as bytes."""
+    content_type = next((value for name, value in request.headers if name.lower() == "content-type"), "")
+    return content_type, request.body or b""
 
 
 def _cookie_names(text: str) -> Iterator[str]:

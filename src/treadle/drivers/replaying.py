@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from treadle.drivers.har import CREATOR, Entry, Log, read_archive
-from treadle.drivers.recording import DOCUMENTS, INTERRUPTED
+from treadle.drivers.recording import INTERRUPTED, SHARED, sent_content
 from treadle.drivers.transport import Connection, Departed, Exchange
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.engine.secrets import MASK, Secrets
@@ -50,8 +50,8 @@ class Tape:
     """What was recorded of one run; an Exchange that answers from it.
 
     Entries that Treadle recorded come in their order, each once. Those of another tool may be mixed with what the run
-    has nothing to do with: each request takes the first that fits and was not used. Documents may be loaded in any
-    order and again.
+    has nothing to do with: each request takes the first that fits and was not used. What is shared by
+    runs may be asked for in any order and again.
     """
 
     def __init__(
@@ -128,12 +128,12 @@ class Player:
         self.connection = connection
         self._log = log
         self._own = log.creator.name == CREATOR["name"]
-        self._pages = [page for page in log.pages if page.title != DOCUMENTS]
+        self._pages = [page for page in log.pages if page.title != SHARED]
         self.clock = RecordedClock(_beginning(log))
 
-    def documents(self) -> Tape:
-        """Give what was loaded before runs; of another tool's recording, everything."""
-        pages = {page.id for page in self._log.pages if page.title == DOCUMENTS} if self._own else None
+    def shared(self) -> Tape:
+        """Give what was sent for no single run; of another tool's recording, everything."""
+        pages = {page.id for page in self._log.pages if page.title == SHARED} if self._own else None
         return Tape(self, list(self._entries(pages)), Secrets(), strict=False, again=True)
 
     def run(self, workflow_id: str, secrets: Secrets) -> Tape:
@@ -194,19 +194,15 @@ def _difference(entry: Entry, request: HttpRequest) -> tuple[str, str, str] | No
         return "", "", ""
     data = entry.request.post_data
     recorded = b"" if data is None else data.content()
-    body = request.body or b""
+    content_type, body = sent_content(request)
     if recorded == body:
         return None
     for read in (_json, _multipart):
-        wanted, found = read(recorded, data.mime_type if data else ""), read(body, _content_type(request))
+        wanted, found = read(recorded, data.mime_type if data else ""), read(body, content_type)
         if wanted is not None and found is not None:
             return next(_differences(wanted, found, ()), None)
     texts = recorded.decode(errors="replace"), body.decode(errors="replace")
     return None if _fits(*texts) else ("", *texts)
-
-
-def _content_type(request: HttpRequest) -> str:
-    return next((value for name, value in request.headers if name.lower() == "content-type"), "")
 
 
 def _json(body: bytes, content_type: str) -> Any:
