@@ -13,7 +13,6 @@ from treadle.diagnostics import Diagnostic, Severity
 from treadle.document import model
 from treadle.document.build import build
 from treadle.document.reader import MAX_TEXT, Reading, read
-from treadle.drivers.urls import shown_url
 from treadle.engine.compile import compile_workflow
 from treadle.engine.linked import LinkedDocument, Source
 from treadle.engine.program import Program
@@ -120,7 +119,7 @@ class Library:
         except TreadleError as error:
             found = Diagnostic("not-found", Severity.ERROR, error.message, None, self._known(error.hint))
             raise DocumentInvalid(error.message, [found], hint=found.hint) from error
-        return self._built(read(text, str(path) if path else shown_url(source)), uri)
+        return self._built(read(text, str(path) if path else source), uri)
 
     def _built(self, reading: Reading, uri: str) -> LoadedDocument:
         document, diagnostics = build(reading)
@@ -254,7 +253,7 @@ class Library:
             if linkage.offline and not uri.startswith("file:"):
                 return _out_of_reach(loaded, source, "its URL is not fetched")
             text, uri = await self._text(uri)
-            reading = read_quickly(text, shown_url(override or source.url))
+            reading = read_quickly(text, override or source.url)
             if kind == "arazzo" or (source.type is None and _is_arazzo(reading.value)):
                 return self._built(reading, uri)
             if source.type is None and isinstance(reading.value, dict) and "asyncapi" in reading.value:
@@ -368,15 +367,10 @@ def source_uri(source: str) -> str:
     if not joint or "/" in scheme:
         return Path(source).absolute().as_uri()
     if scheme.lower() in ("http", "https"):
-        if "@" in rest.partition("/")[0]:
-            hint = "documents are loaded without credentials; download it, and name the file"
-            raise RunRefused(f"{shown_url(source)} has a user or password in it", hint=hint)
         return f"{scheme.lower()}://{rest}"
     if scheme.lower() == "file" and rest.startswith(("/", "localhost/")):
         return f"file://{rest.removeprefix('localhost')}"
-    raise RunRefused(
-        f"documents are not loaded from {shown_url(source)}", hint="give a path, or an http, https or file URL"
-    )
+    raise RunRefused(f"documents are not loaded from {source}", hint="give a path, or an http, https or file URL")
 
 
 def refuse_files_from_afar(base: str, uri: str) -> None:
