@@ -6,6 +6,7 @@ Put together from the layers below: the library of documents, the engine, the HT
 import asyncio
 import random
 import threading
+import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -19,9 +20,10 @@ from treadle.drivers.documents import Library, Linkage, LoadedDocument
 from treadle.drivers.fetch import Fetcher
 from treadle.drivers.files import LocalFiles
 from treadle.drivers.http import Http
-from treadle.drivers.run import Clock, SystemClock, drive, interrupted
+from treadle.drivers.network import Network
+from treadle.drivers.run import Clock, SystemClock, departed, drive, interrupted
 from treadle.drivers.settings import Options, check_servers
-from treadle.drivers.transport import Transport
+from treadle.drivers.transport import Departed
 from treadle.engine.entry import entry_inputs
 from treadle.engine.file_inputs import with_files
 from treadle.engine.interpreter import Run
@@ -33,11 +35,14 @@ from treadle.engine.secrets import Secrets
 from treadle.errors import DocumentInvalid, EffectFailed, RunRefused, SourceInvalid
 from treadle.files import Binary, json_form
 from treadle.vendors import BUNDLES
-from treadle.version import __version__
 
 Observe = Callable[[Record], None]
 """Is shown each record of a run as it happens."""
 _T = TypeVar("_T")
+
+
+def _ignore(_record: Record) -> None:
+    """Nobody observes."""
 
 
 class Outcome:
@@ -153,11 +158,11 @@ class Runner:
 
     def __init__(self, *, clock: Clock | None = None, **options: Any) -> None:
         self.options = options.pop("options", None) or _options(options)
-        self._clock = clock or SystemClock()
         self._limits = self.options.limits()
-        self._transport = Transport(self.options.connection(), f"treadle/{__version__}")
-        cache = None if self.options.no_cache else DocumentCache()
-        self._library = Library(BUNDLES, Fetcher(self._transport, self._clock, cache))
+        self._network = Network(self.options, clock or SystemClock())
+        self._clock = self._network.clock
+        cache = None if self.options.no_cache or self._network.is_recorded else DocumentCache()
+        self._library = Library(BUNDLES, Fetcher(self._network.shared, self._clock, cache))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._programs: WeakKeyDictionary[LoadedDocument, dict[str, tuple[Program, list[Diagnostic]]]]
@@ -171,9 +176,16 @@ class Runner:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections; the Runner cannot be used after that."""
+        """Close the connections and write the recording; the Runner cannot be used after that."""
         self._closed = True
-        await self._transport.close()
+        await self._network.close()
+        problem = self.save_recording()
+        if problem is not None:
+            warnings.warn(problem, RuntimeWarning, stacklevel=2)
+
+    def save_recording(self) -> str | None:
+        """Write what `record` asks for, once; give what is wrong where that fails. `close` does it by itself."""
+        return self._network.save()
 
     async def load(self, source: str | Path) -> LoadedDocument:
         """Load a document from a path, an http(s) URL or a bundled name.
@@ -277,17 +289,15 @@ class Runner:
         run = Run(prepared.program, prepared.inputs, self._limits, secrets=prepared.secrets)
         history = History()
 
+        notice = observe or _ignore
+
         async def append(records: list[Record]) -> None:
             for record in records:
                 history.add(record)
-                if observe is not None:
-                    observe(record)
+                notice(record)
 
-        def notice(record: Record) -> None:
-            if observe is not None:
-                observe(record)
-
-        http = Http(self._transport, self._clock, notice)
+        exchange = self._network.of_run(prepared.program.workflow_id, prepared.secrets)
+        http = Http(exchange, self._clock, notice, prepared.secrets)
         if interruption is not None:
             interruption.attach()
         try:
@@ -298,6 +308,10 @@ class Runner:
                 raise
             task.uncancel()
             await append(run.stop("cancelled", interrupted(run, interruption.reason), self._clock.now()))
+        except Departed as error:
+            await append(run.stop("failed", departed(run, error), self._clock.now()))
+        else:
+            await append(self._network.left_over(exchange))
         return Outcome(run, history, prepared.diagnostics, prepared.secrets)
 
     def _check_usable(self) -> None:

@@ -46,7 +46,7 @@ async def _fetched(url: str, clock: StillClock, folder: Path, limit: int) -> Tex
     connection = Connection(request_timeout=0.5, transport_retries=0, max_body=limit)
     transport = Transport(connection, "treadle-tests")
     try:
-        return await Fetcher(transport, clock, DocumentCache(folder))(url)
+        return await Fetcher(lambda: transport, clock, DocumentCache(folder))(url)
     finally:
         await transport.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scripted import NOON, compile_case
 
@@ -109,8 +109,21 @@ def _program(flows: list[dict[str, object]]):
 LIMITS = Limits(max_steps=25)
 
 
+def _flow(workflow_id: str, **step: object) -> dict[str, object]:
+    return {"workflowId": workflow_id, "steps": [{"stepId": "s0", **step}]}
+
+
+RETRY_BY_A_WORKFLOW = [
+    _flow("w", workflowId="y", onFailure=[{"name": "a", "type": "retry", "workflowId": "x", "retryLimit": 1}]),
+    _flow("x", operationId="a"),
+    _flow("y", operationId="a"),
+]
+"""What runs before a retry and what is tried again have a step of the same id."""
+
+
 @settings(max_examples=60, deadline=None)
 @given(workflows(), answers())
+@example(RETRY_BY_A_WORKFLOW, [(HttpFailed("connection", "refused"), 0.0)])
 def test_a_run_ends_and_resumes_from_every_prefix_of_its_journal(flows, script):
     program = _program(flows)
     if program is None:

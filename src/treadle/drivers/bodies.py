@@ -14,6 +14,8 @@ from treadle.sources.request import HttpRequest
 
 PIECE = 256 * 1024
 """How many bytes of a file are read at once."""
+RECORDED_BOUNDARY = "recorded"
+"""The boundary of multipart bodies in recordings, where nothing has to be kept apart by chance."""
 
 
 class FileUnreadable(Exception):
@@ -97,6 +99,19 @@ class Outgoing:
                     raise self.failure
                 left -= len(read)
                 yield read
+
+
+def described(body: bytes | File | Multipart | None) -> bytes:
+    """Give a body as a recording keeps it: boundaries are always the same, and a file is named in place of its bytes."""
+    if isinstance(body, File):
+        return f"<file {body.name}>".encode()
+    if not isinstance(body, Multipart):
+        return body or b""
+    pieces = []
+    for headers, content in body.parts:
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        pieces += [f"--{RECORDED_BOUNDARY}\r\n{head}\r\n".encode(), described(content), b"\r\n"]
+    return b"".join([*pieces, f"--{RECORDED_BOUNDARY}--\r\n".encode()])
 
 
 def _with_boundary(name: str, value: str, boundary: str) -> str:

@@ -16,7 +16,8 @@ from treadle.document import model
 from treadle.document.build import build
 from treadle.document.reader import Reading, read
 from treadle.drivers.fetch import FetchFailed
-from treadle.drivers.texts import Text, TextInvalid, read_file, read_quickly, refuse_files_from_afar, shown, source_uri
+from treadle.drivers.texts import Text, TextInvalid, read_file, read_quickly, refuse_files_from_afar, source_uri
+from treadle.drivers.urls import shown_url
 from treadle.engine.compile import check_workflows, compile_workflow
 from treadle.engine.linked import LinkedDocument, Source, SourcesMissing
 from treadle.engine.program import Program
@@ -143,7 +144,7 @@ class Library:
             hint = error.hint if isinstance(error, TextInvalid) else self._known(error.hint)
             found = Diagnostic("not-found", Severity.ERROR, error.message, None, hint)
             raise DocumentInvalid(error.message, [found], hint=found.hint) from error
-        reading = read(text, str(path) if path else shown(source))
+        reading = read(text, str(path) if path else shown_url(source))
         try:
             return self._built(reading, uri)
         except DocumentInvalid as error:
@@ -316,11 +317,11 @@ class Library:
                 _leave_out(linkage, base)
                 return
             text, found_at = await self._text(uri)
-            registry.add(uri, read_quickly(text, shown(uri)).value, found_at)
+            registry.add(uri, read_quickly(text, shown_url(uri)).value, found_at)
         except DocumentInvalid as error:
             registry.problems[uri] = error.diagnostics[0]
         except TreadleError as error:
-            message = f"a description refers to {shown(uri)}, which cannot be used: {error.message}"
+            message = f"a description refers to {shown_url(uri)}, which cannot be used: {error.message}"
             registry.problems[uri] = Diagnostic("source", Severity.ERROR, message, None, error.hint)
 
     def _check_names(self, documents: list[LoadedDocument], overrides: Mapping[str, str]) -> None:
@@ -346,7 +347,7 @@ class Library:
                 return _out_of_reach(loaded, source, "its URL is not fetched")
             asked = uri
             text, uri = await self._text(uri)
-            reading = read_quickly(text, shown(override or source.url))
+            reading = read_quickly(text, shown_url(override or source.url))
             if kind == "arazzo" or (source.type is None and _is_arazzo(reading.value)):
                 return self._built(reading, uri)
             if source.type is None and isinstance(reading.value, dict) and "asyncapi" in reading.value:

@@ -1,13 +1,16 @@
 """Fetches documents over HTTP: as any request of a run, with a cache, and without what only its user should see."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from treadle.drivers.cache import DocumentCache, Entry, charset_of
-from treadle.drivers.http import Http, origin
+from treadle.drivers.http import Http
+from treadle.drivers.redirects import origin
 from treadle.drivers.run import Clock
-from treadle.drivers.texts import Text, decoded, secret_in_query, shown
-from treadle.drivers.transport import Transport
+from treadle.drivers.texts import Text, decoded
+from treadle.drivers.transport import Exchange
+from treadle.drivers.urls import opens_by_query, shown_url
 from treadle.engine.effects import HttpFailed, HttpResponse, SendHttp
 from treadle.errors import RunRefused
 from treadle.sources.request import HttpRequest
@@ -39,11 +42,12 @@ class _Answer(NamedTuple):
 class Fetcher:
     """Fetches documents; `await fetcher(url)` gives the text and where it was found.
 
-    A user and password in a URL go to every document of that origin, and are in nothing that is given or said.
+    What they go through is asked for with the first one: most runs fetch none. A user and password in a URL go to every
+    document of that origin, and are in nothing that is given or said.
     """
 
-    def __init__(self, transport: Transport, clock: Clock, cache: DocumentCache | None) -> None:
-        self._transport = transport
+    def __init__(self, exchange: Callable[[], Exchange], clock: Clock, cache: DocumentCache | None) -> None:
+        self._exchange = exchange
         self._clock = clock
         self._cache = cache
         self._users: dict[str, str] = {}
@@ -69,22 +73,22 @@ class Fetcher:
         response, headers, found_at = answer
         if response.status != 200:
             hint = _STATUSES.get(response.status, "try again later" if response.status >= 500 else "check the URL")
-            message = f"{shown(url)} cannot be loaded: the server answered {response.status}"
+            message = f"{shown_url(url)} cannot be loaded: the server answered {response.status}"
             raise FetchFailed(message, hint=hint)
-        text = decoded(response.body, shown(url), charset_of(headers.get("content-type", "")))
+        text = decoded(response.body, shown_url(url), charset_of(headers.get("content-type", "")))
         if cache is not None and self._may_be_kept(found_at, url):
             cache.keep(url, found_at, headers, response.body, self._clock.now())
         return Text(text, found_at)
 
     async def _get(self, url: str, validators: tuple[tuple[str, str], ...]) -> _Answer:
         # As any request of a run: redirects are followed, and a server that is busy is asked again.
-        http = Http(self._transport, self._clock)
+        http = Http(self._exchange(), self._clock)
         asked = self._with_user(url)
         answer = await http.send(SendHttp("", "", HttpRequest("GET", asked, (_ACCEPT, *validators))))
         if isinstance(answer, HttpFailed):
             hint = _HINTS.get(answer.kind, answer.hint)
-            message = answer.message.replace(asked, shown(url))
-            raise FetchFailed(f"{shown(url)} cannot be loaded: {message}", hint=hint)
+            message = answer.message.replace(asked, shown_url(url))
+            raise FetchFailed(f"{shown_url(url)} cannot be loaded: {message}", hint=hint)
         headers = {name.lower(): value for name, value in answer.headers}
         return _Answer(answer, headers, without_user(http.last_url))
 
@@ -94,8 +98,8 @@ class Fetcher:
         A redirect to a URL with a query most often carries a signature in it.
         """
         signed = bool(asked) and url != asked and bool(urlsplit(url).query)
-        known = origin(url) in self._users or secret_in_query(url)
-        return not (known or signed or self._transport.connection.client_cert)
+        known = origin(url) in self._users or opens_by_query(url)
+        return not (known or signed or self._exchange().connection.client_cert)
 
     def _without_user(self, url: str) -> str:
         """Take user and password out of a URL, and remember them for its origin."""
@@ -103,7 +107,7 @@ class Fetcher:
             user, joint, _ = urlsplit(url).netloc.rpartition("@")
             at = origin(url)
         except ValueError as error:
-            raise FetchFailed(f"{shown(url)} is no URL: {error}", hint="check the URL") from error
+            raise FetchFailed(f"{shown_url(url)} is no URL: {error}", hint="check the URL") from error
         if joint:
             self._users.setdefault(at, user)
         return without_user(url) if joint else url
@@ -117,4 +121,4 @@ class Fetcher:
 
 
 def _kept(url: str, entry: Entry) -> Text:
-    return Text(decoded(entry.content, shown(url), entry.about.charset), entry.about.found_at)
+    return Text(decoded(entry.content, shown_url(url), entry.about.charset), entry.about.found_at)

@@ -1,15 +1,17 @@
-"""Performs the requests of one run over a Transport: redirects, cookies, repeats of safe requests."""
+"""Performs the requests of one run over an Exchange: redirects, cookies, repeats of safe requests."""
 
 import random
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
 
+from treadle.drivers.redirects import RedirectRefused, origin, redirected
 from treadle.drivers.run import Clock
-from treadle.drivers.transport import Transport
+from treadle.drivers.transport import Exchange
 from treadle.engine.effects import HttpFailed, HttpResponse, SendHttp
 from treadle.engine.journal import Repeated
 from treadle.engine.pace import retry_after_seconds
+from treadle.engine.secret_flows import answered
+from treadle.engine.secrets import Secrets
 from treadle.sources.request import HttpRequest
 
 TRANSIENT = frozenset({429, 502, 503, 504})
@@ -18,23 +20,27 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 10
 FIRST_BACKOFF = 0.5
 """Seconds before the first repeat of a safe request; doubled for each further one."""
-_PLAIN_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-agent"})
-
 
 Notice = Callable[[Repeated], None]
 """Is told of each repeat before its pause."""
 
 
 class Http:
-    """Performs the requests of one run: keeps its cookies, follows redirects, repeats safe requests."""
+    """Performs the requests of one run: keeps its cookies, follows redirects, repeats safe requests.
 
-    __slots__ = ("_clock", "_connection", "_jars", "_notice", "_transport", "last_url")
+    `secrets` are those of the run: they decide what a redirect may take elsewhere.
+    """
 
-    def __init__(self, transport: Transport, clock: Clock, notice: Notice | None = None) -> None:
-        self._transport = transport
-        self._connection = transport.connection
+    __slots__ = ("_clock", "_connection", "_exchange", "_jars", "_notice", "_secrets", "last_url")
+
+    def __init__(
+        self, exchange: Exchange, clock: Clock, notice: Notice | None = None, secrets: Secrets | None = None
+    ) -> None:
+        self._exchange = exchange
+        self._connection = exchange.connection
         self._clock = clock
         self._notice = notice
+        self._secrets = secrets or Secrets()
         self._jars: dict[str, Any] = {}
         self.last_url = ""
 
@@ -78,7 +84,7 @@ class Http:
                 hint = "the step's own timeout, or what was left of it"
                 what = f"for redirect {hop}" if hop else "to send it"
                 return HttpFailed("timeout", f"no time was left {what}", hint, sent=hop > 0)
-            result = await self._transport.exchange(sent, timeout)
+            result = await self._exchange.exchange(sent, timeout)
             if isinstance(result, HttpFailed):
                 return result
             self.last_url = request.url
@@ -89,9 +95,12 @@ class Http:
             if location is None:
                 return result
             try:
-                request = redirected(request, location)
-            except ValueError:
-                return HttpFailed("redirect", f"the answer redirects to {location}, which is no http URL", sent=True)
+                request = redirected(request, location, self._secrets)
+            except RedirectRefused as refused:
+                return HttpFailed("redirect", f"the answer redirects {refused.message}", refused.hint, sent=True)
+            finally:
+                # The run sees no answer but the last one. Not before: a signature of this very URL is meant to go along.
+                self._secrets.learn(answered(result))
         return HttpFailed("redirect", f"more than {MAX_REDIRECTS} redirects", "the server redirects in a circle")
 
     def _with_cookies(self, request: HttpRequest) -> HttpRequest:
@@ -119,29 +128,6 @@ class Http:
 
         jar = self._jars.setdefault(origin(url), aiohttp.CookieJar(unsafe=True))
         jar.update_cookies_from_headers(given, URL(url))
-
-
-def origin(url: str) -> str:
-    """Give scheme, host and port of a URL (RFC 6454)."""
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return f"{parts.scheme}://{parts.hostname}:{port}"
-
-
-def redirected(request: HttpRequest, location: str) -> HttpRequest:
-    """Give the request that follows a redirect; at another origin it carries no credential in any header.
-
-    Raises:
-        ValueError: it leads to no http URL.
-    """
-    # Servers also write what a URL has no place for, as browsers let them.
-    url = urljoin(request.url, quote(location, safe="%:/?#[]@!$&'()*+,;=~"))
-    if not url.startswith(("http://", "https://")):
-        raise ValueError(f"{url} is no http URL")
-    headers = request.headers
-    if origin(url) != origin(request.url):
-        headers = tuple((name, value) for name, value in headers if name.lower() in _PLAIN_HEADERS)
-    return HttpRequest(request.method, url, headers, request.body)
 
 
 def _header(response: HttpResponse, wanted: str) -> str | None:

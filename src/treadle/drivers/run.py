@@ -9,6 +9,7 @@ from typing import Protocol
 from treadle.engine.effects import Effect, Result, SendHttp, Sleep, Slept
 from treadle.engine.interpreter import Outcome, Run
 from treadle.engine.journal import Failure, Record
+from treadle.errors import EffectFailed
 
 Append = Callable[[list[Record]], Awaitable[None]]
 """Takes the records of one turn, in their order; they are safe when it returns."""
@@ -110,6 +111,14 @@ def interrupted(run: Run, reason: str) -> Failure:
     if isinstance(effect, SendHttp) and not effect.idempotent:
         message += f"; {effect.request.method} {effect.request.url} was under way and may have taken effect"
     return Failure("interrupted", message, step_id, "what was started on the server goes on there")
+
+
+def departed(run: Run, error: EffectFailed) -> Failure:
+    """Say at which step a run asked for something else than what was recorded."""
+    effect = next(iter(run.pending()), None)
+    if effect is None:
+        return Failure("replay", error.message, None, error.hint)
+    return Failure("replay", f"step '{effect.step_id}': {error.message}", effect.step_id, error.hint)
 
 
 def _overdue(effect: Effect, timeout: float, *, begun: bool = True) -> tuple[str, Failure]:

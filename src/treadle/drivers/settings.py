@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from treadle.drivers.transport import Connection
+from treadle.drivers.urls import shown_url, user_masked
 from treadle.engine.program import Program
 from treadle.engine.state import Limits
 from treadle.errors import RunRefused
@@ -24,6 +25,8 @@ class Options(Struct, frozen=True, kw_only=True):
         no_cache: fetch documents anew, and keep no copy of them.
         strict: refuse the dialects of real documents.
         timeout: limit of the whole run.
+        record: the file that every exchange is written to, as an HTTP Archive with all secrets masked.
+        replay: the recording that answers in place of the network.
     """
 
     server: str | Mapping[str, str] | None = None
@@ -44,6 +47,8 @@ class Options(Struct, frozen=True, kw_only=True):
     client_cert: str | None = None
     client_key: str | None = None
     proxy: str | None = None
+    record: str | None = None
+    replay: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.
@@ -63,7 +68,9 @@ class Options(Struct, frozen=True, kw_only=True):
         for url in self.servers.values():
             check_server(url)
         if self.proxy is not None and not host_of(self.proxy):
-            raise RunRefused(f"the proxy '{self.proxy}' is no http(s) URL", hint="write it as http://HOST:PORT")
+            raise RunRefused(
+                f"the proxy '{user_masked(self.proxy)}' is no http(s) URL", hint="write it as http://HOST:PORT"
+            )
 
     @property
     def servers(self) -> Mapping[str, str]:
@@ -104,11 +111,10 @@ def check_server(url: str) -> None:
         RunRefused: it is no http(s) URL, or it holds a password, which would be shown wherever the URL is.
     """
     if not is_base(url):
-        raise RunRefused(f"the server '{url}' is no http(s) URL", hint="write it as https://HOST/BASE/PATH")
+        raise RunRefused(f"the server '{shown_url(url)}' is no http(s) URL", hint="write it as https://HOST/BASE/PATH")
     if "@" in urlsplit(url).netloc:
-        shown = url.replace(f"{urlsplit(url).netloc.rpartition('@')[0]}@", "***@")
         hint = "give credentials as inputs of the workflow, or in a header"
-        raise RunRefused(f"the server '{shown}' has a user or password in its URL", hint=hint)
+        raise RunRefused(f"the server '{user_masked(url)}' has a user or password in its URL", hint=hint)
 
 
 def check_servers(program: Program) -> None:

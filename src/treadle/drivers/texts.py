@@ -2,12 +2,12 @@
 
 import codecs
 import gc
-import re
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from treadle.document.reader import MAX_TEXT, Reading, read
+from treadle.drivers.urls import shown_url
 from treadle.errors import RunRefused, TreadleError
 
 _MARKS = (
@@ -18,10 +18,6 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 """Byte order marks and what they say (YAML 1.2, section 5.2); that of UTF-32 begins like one of UTF-16."""
-_USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
-_SECRET_VALUE = re.compile(
-    r"([?&][^=&#]*(?:password|secret|token|credential|key|authorization|sig|signature)=)[^&#]*", re.IGNORECASE
-)
 LARGE_TEXT = 1_000_000
 """From how many characters on a text is large."""
 _PAGES = ("<!doctype html", "<html")
@@ -36,16 +32,6 @@ class Text(NamedTuple):
 
 class TextInvalid(TreadleError):
     """What was found is no text that could be a document; the hint says what it may be."""
-
-
-def shown(source: str) -> str:
-    """Give a path or URL as it may be shown: without the user and password in it, and the tokens of its query."""
-    return _SECRET_VALUE.sub(r"\1***", _USER.sub(r"\1***@", source))
-
-
-def secret_in_query(url: str) -> bool:
-    """Say whether the query of a URL holds a token, a key or a signature, by its name."""
-    return bool(_SECRET_VALUE.search(url))
 
 
 def read_file(uri: str) -> str:
@@ -132,7 +118,7 @@ def source_uri(source: str) -> str:
     if scheme.lower() == "file" and rest.startswith(("/", "localhost/")):
         return f"file://{rest.removeprefix('localhost')}"
     raise RunRefused(
-        f"documents are not loaded from {shown(source)}", hint="give a path, or an http, https or file URL"
+        f"documents are not loaded from {shown_url(source)}", hint="give a path, or an http, https or file URL"
     )
 
 

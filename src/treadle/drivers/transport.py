@@ -9,12 +9,12 @@ import ssl
 import sys
 import urllib.request
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from treadle.engine.effects import HttpFailed, HttpResponse
-from treadle.errors import RunRefused
+from treadle.errors import EffectFailed, RunRefused
 from treadle.sources.request import IDEMPOTENT_METHODS, HttpRequest
 
 if TYPE_CHECKING:
@@ -43,6 +43,25 @@ class Connection(Struct, frozen=True):
     client_cert: str | None = None
     client_key: str | None = None
     proxy: str | None = None
+
+
+class Departed(EffectFailed):
+    """A run asks for something that a recording has no answer to."""
+
+
+class Exchange(Protocol):
+    """Sends one request and brings its answer: over the network, from a recording, or recording it on the way."""
+
+    @property
+    def connection(self) -> Connection:
+        """How requests are sent."""
+
+    async def exchange(self, request: HttpRequest, timeout: float) -> HttpResponse | HttpFailed:
+        """Send one request within `timeout` seconds; whatever goes wrong on the way is a HttpFailed.
+
+        Raises:
+            Departed: it answers from a recording, and this was not recorded.
+        """
 
 
 def preload() -> None:

@@ -10,7 +10,9 @@ from treadle.engine import program
 from treadle.engine.linked import SourcesMissing
 from treadle.engine.names import near
 from treadle.engine.payloads import target_type
+from treadle.engine.program import Flow
 from treadle.engine.scope import Scope, Target, find_workflow
+from treadle.engine.secret_flows import body_flows, credential, flows
 from treadle.engine.secret_inputs import SECRET_NAME
 from treadle.errors import ExpressionInvalid, RequestInvalid, TreadleError
 from treadle.expressions import payload, selectors
@@ -18,15 +20,13 @@ from treadle.expressions.dialect import Finding
 from treadle.expressions.words import kind
 from treadle.pointer import Path
 from treadle.sources.bodies import body_hint, content_type_of, has_form
+from treadle.sources.keys import key_place, key_places
 from treadle.sources.media import media_type
 from treadle.sources.operation import BodySpec, Operation, ParameterSpec, query_conflict, undeclared
 from treadle.sources.parameters import writer
 from treadle.sources.references import DocumentsMissing, DocumentUnavailable
 from treadle.sources.servers import ServerInvalid
 
-_SECRET_HEADER = re.compile(
-    r"authorization|cookie|(api|access|auth|secret)[-_]?(key|token)|^x-.*(key|token)$", re.IGNORECASE
-)
 _OUT_OF_REACH = Operation("", "GET", "/", "http://out-of-reach.invalid")
 """Stands for an operation whose description was not looked for; what is compiled with it is never run."""
 
@@ -172,7 +172,34 @@ def _operation_step(scope: Scope, step: model.Step) -> program.Call | None:
         return None
     scope.findings.dialects(findings, text, at)
     arguments = _arguments(scope, step, operation)
-    return program.Call(operation, server, arguments, _body(scope, step, operation.body, operation.method))
+    body = _body(scope, step, operation.body, operation.method)
+    secret = _flows(scope, operation, arguments, body)
+    return program.Call(operation, server, arguments, body, secret)
+
+
+def _flows(
+    scope: Scope, operation: Operation, arguments: Iterable[program.Argument], body: program.Body | None
+) -> tuple[Flow, ...]:
+    """Mark the inputs that flow to where credentials go, and give what else does: that is known when it is sent."""
+    source = scope.linked.sources.get(operation.source)
+    keys = (
+        frozenset()
+        if source is None or source.description is None
+        else key_places(source.description.security_schemes())
+    )
+    found: list[Flow] = []
+    for spec, value in ((argument.spec, argument.value) for argument in arguments):
+        if credential(spec.name, spec.location) or key_place(spec.name, spec.location) in keys:
+            scope.mark_secret(value)
+            found += flows(spec.name, spec.location, value)
+        elif spec.location == "cookie":
+            found += flows(spec.name, spec.location, value)
+    if body is not None:
+        replaced = [entry.value for entry in body.replacements if SECRET_NAME.search(entry.target[-1])]
+        for value in (*body_flows(body.payload), *replaced):
+            scope.mark_secret(value)
+            found += flows("", "body", value)
+    return tuple(found)
 
 
 def _unchecked(scope: Scope, step: model.Step) -> program.Call:
@@ -213,8 +240,6 @@ def _arguments(scope: Scope, step: model.Step, operation: Operation) -> tuple[pr
                 scope.findings.error("unknown-parameter", message, at, near(parameter.name, _placeholders(path)))
             continue
         value = scope.value(parameter.value, (*at, "value"), scope.number(step))
-        if credential(parameter.name, location):
-            scope.mark_secret(value)
         spec = operation.parameter(parameter.name, location) or undeclared(parameter.name, location)
         _check_value(scope, step, spec, value, (*at, "value"))
         found[_key(parameter.name, location)] = program.Argument(spec, value)
@@ -299,8 +324,3 @@ def _replacements(
 
 def _placeholders(path: str) -> list[str]:
     return re.findall(r"\{([^{}]+)\}", path)
-
-
-def credential(name: str, location: str) -> bool:
-    """Say whether a parameter is there to carry a credential."""
-    return bool(SECRET_NAME.search(name) or (location == "header" and _SECRET_HEADER.search(name)))

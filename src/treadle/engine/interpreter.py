@@ -18,6 +18,7 @@ from treadle.engine.journal import Failure, Record
 from treadle.engine.messages import Response, said_by_server
 from treadle.engine.program import Action, Poll, Program, Step, WorkflowCall
 from treadle.engine.requests import request_of
+from treadle.engine.secret_flows import answered, flowing
 from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import Secrets
 from treadle.engine.state import CallRefused, Limits, State
@@ -240,6 +241,8 @@ class Run:
         if isinstance(step.call, WorkflowCall):
             self._call_workflow(step, step.call, now)
             return
+        if step.call.flows:
+            self._state.secrets.learn(flowing(step.call, frame.context))
         try:
             request = request_of(step.call, frame.context, lambda rule, message: self._state.warn(rule, message, now))
         except RequestInvalid as error:
@@ -284,6 +287,7 @@ class Run:
     def _answered(self, request: HttpRequest, response: HttpResponse, now: float) -> None:
         frame = self._state.frame
         step = frame.workflow.steps[frame.step]
+        self._state.secrets.learn(answered(response))
         frame.context.status = response.status
         state, step_id = self._state, step.step_id
         frame.context.response = Response(

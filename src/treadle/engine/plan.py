@@ -6,8 +6,8 @@ Nothing is sent for it. What only an answer can tell stands in the requests as t
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from treadle.engine.calls import credential
 from treadle.engine.program import Action, Argument, Call, Program, Step, Workflow, WorkflowCall
+from treadle.engine.secret_flows import credential, flowing
 from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import Secrets
 from treadle.expressions import payload
@@ -54,6 +54,8 @@ def _workflow(
     for step in workflow.steps:
         yield _step(program, workflow, step, context, caller)
         called = step.call
+        if isinstance(called, Call):
+            secrets.learn(flowing(called, context))
         if isinstance(called, WorkflowCall) and called.workflow not in (*within, number):
             inner = _inputs(called, inputs, context)
             yield from _workflow(

@@ -37,6 +37,13 @@ class Body(Struct, frozen=True):
     replacements: tuple[Replacement, ...] = ()
 
 
+class Flow(Struct, frozen=True):
+    """What flows to where credentials go (header, query, path, cookie, body) and is only known when it is sent."""
+
+    where: str
+    value: Payload
+
+
 class Call(Struct, frozen=True, tag=True):
     """An operation with everything it takes; `server` is the base URL it is sent to."""
 
@@ -44,6 +51,7 @@ class Call(Struct, frozen=True, tag=True):
     server: str
     arguments: tuple[Argument, ...] = ()
     body: Body | None = None
+    flows: tuple[Flow, ...] = ()
 
 
 class WorkflowCall(Struct, frozen=True, tag=True):

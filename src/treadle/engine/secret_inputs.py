@@ -7,7 +7,10 @@ from typing import Any
 from treadle.engine.inputs import properties
 
 SECRET_NAME = re.compile(
-    r"(password|passphrase|passwd|secret|token|credentials?|(api|access|secret|private)[-_]?key|authorization)$",
+    r"(password|passphrase|passwd|pwd|secret|jwt|credentials?|(api|access|secret|private|subscription)[-_]?key"
+    # A token that marks a place in a list is none that opens anything.
+    r"|(?<!page)(?<!page[-_])(?<!next)(?<!next[-_])(?<!sync)(?<!sync[-_])(?<!continuation)(?<!continuation[-_])token"
+    r"|client[-_]?assertion|authorization)$",
     re.IGNORECASE,
 )
 MAX_DEPTH = 50

@@ -6,21 +6,30 @@ from collections.abc import Iterable
 from functools import lru_cache
 from html import escape
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
 MASK = "***"
+BACKSLASH = "\\"
 SHORTEST = 4
 """A shorter secret is masked only where it stands alone: as a part, it would be found everywhere."""
+
+
+MOST_LEARNT = 250
+"""How many values are kept that a run learns while it goes on; of more, the last ones: each makes masking slower."""
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]{2,}) +(\S+)")
+"""A scheme and its credentials, as `Authorization` has them (RFC 9110 section 11.6.2)."""
 
 
 class Secrets:
     """The secret values of a run; nothing is worked out until something is to be shown."""
 
-    __slots__ = ("_masks", "_values")
+    __slots__ = ("_learnt", "_masks", "_values")
 
     def __init__(self, values: Iterable[Any] = ()) -> None:
         self._values = tuple(values)
+        self._learnt: dict[str, None] = {}
         self._masks: tuple[frozenset[str], re.Pattern[str] | None] | None = None
 
     def add(self, values: Iterable[Any]) -> None:
@@ -30,13 +39,28 @@ class Secrets:
             self._values += new
             self._masks = None
 
+    def learn(self, texts: Iterable[str]) -> None:
+        """Take in what turned out to be secret while the run went on; what is shorter than SHORTEST is no secret."""
+        for text in texts:
+            if text not in self._learnt and len(text) >= SHORTEST:
+                if len(self._learnt) >= MOST_LEARNT:
+                    del self._learnt[next(iter(self._learnt))]
+                self._learnt[text] = None
+                self._masks = None
+
     def has(self, value: Any) -> bool:
         """Say whether a value is one of the secrets."""
         return value in self._values
 
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The values that are secret at this moment: those that were given, and those that were learnt."""
+        return (*self._values, *self._learnt)
+
     def _prepared(self) -> tuple[frozenset[str], re.Pattern[str] | None]:
         if self._masks is None:
-            texts = {text for value in self._values for text in _texts(value) if text}
+            texts = {text for value in self.values for text in _texts(value) if text}
+            texts |= {part for text in texts for part in parts(text)}
             longest_first = sorted((text for text in texts if len(text) >= SHORTEST), key=len, reverse=True)
             ways = [way for text in longest_first for way in _patterns(text)]
             self._masks = (frozenset(texts), re.compile("|".join(ways)) if ways else None)
@@ -61,6 +85,21 @@ class Secrets:
         return value if number is None or number not in self._prepared()[0] else MASK
 
 
+def parts(text: str) -> Iterable[str]:
+    """Give what is secret by itself in credentials that are written with their scheme: the token, the password."""
+    found = _SCHEME.fullmatch(text)
+    if found is None or len(found[2]) < SHORTEST:
+        return
+    yield found[2]
+    if found[1].lower() == "basic":
+        try:
+            password = base64.b64decode(found[2], validate=True).decode().partition(":")[2]
+        except ValueError:
+            return
+        if len(password) >= SHORTEST:
+            yield password
+
+
 def _texts(value: Any) -> Iterable[str]:
     if isinstance(value, str):
         yield value
@@ -77,27 +116,52 @@ def _texts(value: Any) -> Iterable[str]:
 def _patterns(text: str) -> Iterable[str]:
     """Give regular expressions of the ways in which a text may stand in a URL, a form, a JSON text, HTML or base64."""
     yield "".join(map(_character, text))
-    content = text.encode()
+    in_json = msgspec.json.encode(text).decode()[1:-1]
+    in_xml = {escape(text), escape(text, quote=False)}
+    for content in {text, quote(text, safe=""), quote_plus(text), in_json, *in_xml}:
+        yield from _in_base64(content.encode())
+
+
+def _in_base64(content: bytes) -> Iterable[str]:
     for padding in range(3):
         # In base64 a text looks different at each of three offsets; its first and last characters mix with neighbours.
         for code in (base64.b64encode, base64.urlsafe_b64encode):
             whole = code(b"\0" * padding + content).decode().rstrip("=")
             first = (0, 2, 3)[padding]
             last = len(whole) - (1 if (padding + len(content)) % 3 else 0)
-            yield re.escape(whole[first:last])
+            yield "".join(map(_character, whole[first:last]))
 
 
 @lru_cache(1024)
 def _character(character: str) -> str:
     """Give a regular expression of one character, plain or encoded; encoders differ in which ones they leave alone."""
-    if character.isascii() and (character.isalnum() or character in "-._~"):
+    if _unreserved(character):
         return re.escape(character)
     in_json = msgspec.json.encode(character).decode()[1:-1]
     utf_16 = character.encode("utf-16-be").hex()
-    units = "".join(rf"\\{{1,2}}u{utf_16[at : at + 4]}" for at in range(0, len(utf_16), 4))
-    twice = msgspec.json.encode(in_json).decode()[1:-1]
-    forms = {character, in_json, twice, repr(character)[1:-1], f"\\{character}", escape(character)}
-    forms |= {"+"} if character == " " else set()
-    longest_first = sorted(map(re.escape, forms), key=len, reverse=True)
-    percent = "".join(f"%{byte:02x}" for byte in character.encode())
-    return f"(?:(?i:{percent}|{units})|{'|'.join(longest_first)})"
+    units = "".join(rf"{_escapes(1)}u{utf_16[at : at + 4]}" for at in range(0, len(utf_16), 4))
+    ways = [rf"(?i:{units})", "".join(map(_in_url, escape(character)))]
+    if character == BACKSLASH:
+        ways.append(_escapes(1))
+    else:
+        least, last = (1, in_json[-1]) if len(in_json) == 2 and in_json[-1] != character else (0, character)
+        ways += [_escapes(least) + _in_url(last), _in_url(character)]
+    ways += [re.escape(repr(character)[1:-1]), r"\+"] if character == " " or not character.isprintable() else []
+    return f"(?:{'|'.join(ways)})"
+
+
+def _escapes(least: int) -> str:
+    """Give a regular expression of backslashes: JSON stands in JSON in JSON, and each level doubles them."""
+    return f"{_in_url(BACKSLASH)}{{{least},16}}"
+
+
+def _in_url(character: str) -> str:
+    """Give a regular expression of a character as it is, or percent-encoded up to three times: URLs stand in URLs."""
+    if _unreserved(character):
+        return re.escape(character)
+    encoded = "".join(f"%(?:25){{0,2}}{byte:02x}" for byte in character.encode())
+    return f"(?:(?i:{encoded})|{re.escape(character)})"
+
+
+def _unreserved(character: str) -> bool:
+    return character.isascii() and (character.isalnum() or character in "-._~")

@@ -5,6 +5,8 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -128,7 +130,7 @@ async def _run_with(
         received.append(number)
         interruption.request(f"interrupted by {number.name}")
 
-    async with Runner(**options) as runner:
+    async with Runner(**options) as runner, _recorded(runner):
         # Until here a signal ends the process at once: nothing was sent, and there is nothing to tidy up.
         prepared = await runner.prepare(document, workflow, given.values, secret_names=given.secret)
         if not shown["quiet"]:
@@ -136,13 +138,24 @@ async def _run_with(
         if dry:
             _show_plan(prepared, as_json=shown["as_json"])
             return 0
-        if options["proxy"] is None:
+        if options["proxy"] is None and options["replay"] is None:
             preload()
         interruption.attach()
         with handed_to(asyncio.get_running_loop(), stop):
             outcome = await _execute(runner, prepared, shown, interruption)
     _show_outcome(outcome, prepared, results, as_json=shown["as_json"])
     return SIGNALS[received[0]] if received and outcome.status == "cancelled" else EXIT_CODES[outcome.status]
+
+
+@asynccontextmanager
+async def _recorded(runner: "Runner") -> AsyncIterator[None]:
+    """Write the recording in the end, however that comes; that it fails is said and changes nothing."""
+    try:
+        yield
+    finally:
+        problem = runner.save_recording()
+        if problem is not None:
+            tell(say, f"treadle: {problem}")
 
 
 async def _execute(

@@ -73,6 +73,8 @@ RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("client-cert", {"type": FILE, "metavar": "FILE", "help": "Client certificate (PEM)."}),
     ("client-key", {"type": FILE, "metavar": "FILE", "help": "Key of the client certificate (PEM)."}),
     ("proxy", {"metavar": "URL", "help": "Send requests through this proxy."}),
+    ("record", {"metavar": "FILE", "help": "Write every exchange to this HTTP Archive (HAR), secrets masked."}),
+    ("replay", {"metavar": "FILE", "help": "Take answers from this recording; nothing is sent, nobody waits."}),
 )
 """The options of Options, as they stand on the command line."""
 
