@@ -115,6 +115,8 @@ def check_servers(program: Program) -> None:
     """
     for call in program.calls():
         server, source = call.server, call.operation.source
+        if not source:
+            continue  # x-operation names a whole URL, which was looked at when it was read
         host = host_of(server)
         hint = "name yours: --server https://HOST/BASE/PATH"
         if not host or not is_base(server):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from treadle.document import model
 from treadle.engine import program
@@ -35,6 +35,8 @@ def read_call(scope: Scope, step: model.Step) -> program.Call | program.Workflow
         return None
     if step.workflow_id is not None:
         return _workflow_step(scope, step, step.workflow_id)
+    if step.undescribed:
+        return _undescribed_step(scope, step)
     if step.operation_id is None and step.operation_path is None:
         return None  # said when the document was built
     return _operation_step(scope, step)
@@ -170,8 +172,33 @@ def _operation_step(scope: Scope, step: model.Step) -> program.Call | None:
         _operation_unknown(scope, error, at)
         return None
     scope.findings.dialects(findings, text, at)
+    if operation.security:
+        from treadle.sources.security import at_server  # noqa: PLC0415 - many descriptions have no security
+
+        operation = structs.replace(operation, security=at_server(operation.security, server))
     arguments = _arguments(scope, step, operation.path, operation.parameter)
-    return program.Call(operation, server, arguments, _body(scope, step, operation.body, operation.method))
+    body = _body(scope, step, operation.body, operation.method)
+    return program.Call(operation, server, arguments, body, _given(scope, step, operation.source))
+
+
+def _undescribed_step(scope: Scope, step: model.Step) -> program.Call | None:
+    from treadle.engine.undescribed import read_operation  # noqa: PLC0415 - few documents have x-operation
+
+    call = read_operation(scope, step)
+    if call is None:
+        return None
+    operation = call.operation
+    arguments = _arguments(scope, step, operation.path, operation.parameter)
+    body = _body(scope, step, None, operation.method)
+    return structs.replace(call, arguments=arguments, body=body, given=_given(scope, step, ""))
+
+
+def _given(scope: Scope, step: model.Step, source: str) -> tuple[program.Given, ...]:
+    if "x-security" not in step.extensions and "x-security" not in scope.workflow.extensions:
+        return ()
+    from treadle.engine.credentials import given_credentials  # noqa: PLC0415 - few documents have x-security
+
+    return given_credentials(scope, step, source)
 
 
 def _unchecked(scope: Scope, step: model.Step) -> program.Call:

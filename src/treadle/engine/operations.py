@@ -43,7 +43,15 @@ class Operations:
         return operation, self._server(operation)
 
     def _server(self, operation: Operation) -> str:
-        return self.servers.get(operation.source) or self.servers.get("") or operation.server
+        named = self.servers.get(operation.source) or self.servers.get("")
+        return named or self._extended(operation.source) or operation.server
+
+    def _extended(self, name: str) -> str | None:
+        """Give the `x-serverUrl` of a source description: Redocly's users write there which server to use."""
+        source = next((entry for entry in self.document.source_descriptions if entry.name == name), None)
+        url = None if source is None else source.extensions.get("x-serverUrl")
+        # Redocly's Respect, too, takes the description's own server where it is no http URL.
+        return url if isinstance(url, str) and url.startswith(("http://", "https://")) else None
 
     def _described(self, name: str) -> Description:
         if name not in self.descriptions:

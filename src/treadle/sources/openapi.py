@@ -10,6 +10,7 @@ from urllib.parse import urljoin
 
 from treadle import pointer
 from treadle.errors import TreadleError
+from treadle.sources.needs import Alternatives
 from treadle.sources.operation import DEFAULT_STYLES, FORM, STYLES, BodySpec, Operation, ParameterSpec
 from treadle.sources.references import Registry
 
@@ -80,6 +81,10 @@ class Description:
         raise DescriptionInvalid(
             f"source '{self.name}' has no operation '{operation_id}'", hint=self.suggest(operation_id)
         )
+
+    def schemes(self) -> Any:
+        """Give its Security Schemes by name, as they stand there."""
+        return _mapping(self.value.get("components")).get("securitySchemes")
 
     def suggest(self, operation_id: str) -> str | None:
         """Name the operationId that was probably meant."""
@@ -179,6 +184,7 @@ def _read(description: Description, path: str, method: str) -> Operation:
         operation_id=_operation_id(operation),
         parameters=tuple(parameters.values()),
         body=_body(operation.get("requestBody"), registry, base),
+        security=_security(description, operation),
     )
 
 
@@ -224,6 +230,17 @@ def _body(value: Any, registry: Registry, base: str) -> BodySpec | None:
     types = [str(name) for name in _mapping(body.get("content"))]
     types.sort(key=lambda name: "json" not in name)
     return BodySpec(tuple(types), bool(body.get("required", False)))
+
+
+def _security(description: Description, operation: dict[Any, Any]) -> Alternatives:
+    root = description.value.get("security")
+    if "security" not in operation and not root:
+        return ()
+    from treadle.sources.security import read_security  # noqa: PLC0415 - many descriptions have no security
+
+    return read_security(
+        operation, root, description.schemes(), description.registry, description.uri, description.name
+    )
 
 
 def _server(servers: Any, base: str) -> str:
