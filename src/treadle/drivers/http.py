@@ -1,7 +1,7 @@
 """Performs the requests of one run over a Transport: redirects, cookies, repeats of safe requests."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -23,18 +23,25 @@ _PLAIN_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-a
 
 Notice = Callable[[Repeated], None]
 """Is told of each repeat before its pause."""
+Exchange = Callable[[HttpRequest, float], Awaitable[HttpResponse | HttpFailed]]
+"""Sends one request within so many seconds."""
+Authorize = Callable[[SendHttp, Exchange], Exchange]
+"""Gives what sends the requests of an effect with its credentials."""
 
 
 class Http:
     """Performs the requests of one run: keeps its cookies, follows redirects, repeats safe requests."""
 
-    __slots__ = ("_clock", "_connection", "_jars", "_notice", "_transport", "last_url")
+    __slots__ = ("_authorize", "_clock", "_connection", "_jars", "_notice", "_transport", "last_url")
 
-    def __init__(self, transport: Transport, clock: Clock, notice: Notice | None = None) -> None:
+    def __init__(
+        self, transport: Transport, clock: Clock, notice: Notice | None = None, authorize: Authorize | None = None
+    ) -> None:
         self._transport = transport
         self._connection = transport.connection
         self._clock = clock
         self._notice = notice
+        self._authorize = authorize
         self._jars: dict[str, Any] = {}
         self.last_url = ""
 
@@ -42,8 +49,11 @@ class Http:
         """Send a request; a safe one is repeated after a transient failure, within the step's own limit."""
         due = None if effect.timeout is None else self._clock.now() + effect.timeout
         attempt = 0
+        exchange: Exchange = self._transport.exchange
+        if self._authorize is not None and (effect.security or effect.credentials):
+            exchange = self._authorize(effect, exchange)
         while True:
-            result = await self._follow(effect.request, due)
+            result = await self._follow(effect.request, due, exchange)
             attempt += 1
             if not _transient(result) or not effect.safe or attempt > self._connection.transport_retries:
                 return result
@@ -65,7 +75,7 @@ class Http:
         spread = 1 + 0.2 * (random.random() - 0.5)  # noqa: S311 - spreads load, guards nothing
         return float(FIRST_BACKOFF * 2 ** (attempt - 1) * spread)
 
-    async def _follow(self, request: HttpRequest, due: float | None) -> HttpResponse | HttpFailed:
+    async def _follow(self, request: HttpRequest, due: float | None, exchange: Exchange) -> HttpResponse | HttpFailed:
         """Send a request and follow its redirects; `due` is when the step's own time is over."""
         timeout = self._connection.request_timeout
         for hop in range(MAX_REDIRECTS + 1):
@@ -78,7 +88,7 @@ class Http:
                 hint = "the step's own timeout, or what was left of it"
                 what = f"for redirect {hop}" if hop else "to send it"
                 return HttpFailed("timeout", f"no time was left {what}", hint, sent=hop > 0)
-            result = await self._transport.exchange(sent, timeout)
+            result = await exchange(sent, timeout)
             if isinstance(result, HttpFailed):
                 return result
             self.last_url = request.url

@@ -1,6 +1,7 @@
 """The options of a run: their names, their defaults, and what makes no sense."""
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -22,6 +23,9 @@ class Options(Struct, frozen=True, kw_only=True):
         source: what to load in place of a source description's url, by its name: path, URL or bundled name.
         strict: refuse the dialects of real documents.
         timeout: limit of the whole run.
+        credentials: by the name of a security scheme, or SOURCE:SCHEME: a token, a key, or fields.
+        profile: a profile of the config file, whose options and credentials are used where none are given.
+        keep_tokens: keep tokens in the system's keyring, and take them from there.
     """
 
     server: str | Mapping[str, str] | None = None
@@ -40,6 +44,19 @@ class Options(Struct, frozen=True, kw_only=True):
     client_cert: str | None = None
     client_key: str | None = None
     proxy: str | None = None
+    credentials: Mapping[str, Any] | None = None
+    profile: str | None = None
+    keep_tokens: bool = False
+
+    def __repr__(self) -> str:
+        """Show what differs from the defaults, and no credential."""
+        plain = Options()
+        shown = {
+            name: getattr(self, name) for name in self.__struct_fields__ if getattr(self, name) != getattr(plain, name)
+        }
+        if self.credentials is not None:
+            shown["credentials"] = dict.fromkeys(self.credentials, "***")
+        return f"Options({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.

@@ -6,8 +6,10 @@ Nothing is sent for it. What only an answer can tell stands in the requests as t
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec import structs
+
 from treadle.engine.calls import credential
-from treadle.engine.program import Action, Argument, Call, Program, Step, Workflow, WorkflowCall
+from treadle.engine.program import Action, Call, Program, Step, Workflow, WorkflowCall
 from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import Secrets
 from treadle.expressions import payload
@@ -93,6 +95,9 @@ def _request(call: Call, context: Context) -> dict[str, Any]:
     unknown: list[str] = []
     given = [Given(argument.spec, _value(argument.value, context, unknown)) for argument in call.arguments]
     entry: dict[str, Any] = {"method": call.operation.method}
+    if call.url is not None:  # x-operation
+        url = _with_unknown(to_text(_value(call.url, context, unknown)), unknown)
+        call = structs.replace(call, server=url)
     try:
         request = build_request(call.operation, call.server, given, None)
     except RequestInvalid as error:
@@ -139,12 +144,16 @@ def _credentials(step: Step, call: Call) -> Iterator[dict[str, Any]]:
                 "stepId": step.step_id,
                 "name": argument.spec.name,
                 "in": argument.spec.location,
-                "from": _sources(argument),
+                "from": _sources(argument.value),
             }
+    for given in call.given:
+        sources = [source for _, value in given.values for source in _sources(value)]
+        name, location = given.need.name, given.need.location
+        yield {"stepId": step.step_id, "name": name, "in": location, "from": list(dict.fromkeys(sources))}
 
 
-def _sources(argument: Argument) -> list[str]:
-    return list(dict.fromkeys(dump(node) for node in payload.expressions(argument.value)))
+def _sources(value: Payload) -> list[str]:
+    return list(dict.fromkeys(dump(node) for node in payload.expressions(value)))
 
 
 def _action(program: Program, workflow: Workflow, when: str, action: Action) -> dict[str, Any]:

@@ -70,6 +70,20 @@ def security_of(call: Call, request: HttpRequest, context: Context) -> tuple[Alt
     return unmet(call.operation.security, request, credentials), credentials
 
 
+def open_needs(call: Call) -> Alternatives:
+    """Give what a call's operation requires and its step does not set, as far as the document tells beforehand."""
+    if not call.operation.security:
+        return ()
+    from treadle.sources.security import unmet  # noqa: PLC0415 - many descriptions have no security
+
+    places = [(argument.spec.name, argument.spec.location) for argument in call.arguments]
+    headers = [(name, "") for name, location in places if location == "header"]
+    headers += [("Cookie", f"{name}=") for name, location in places if location == "cookie"]
+    query = "&".join(name for name, location in places if location == "query")
+    request = HttpRequest(call.operation.method, f"{call.server}?{query}", tuple(headers))
+    return unmet(call.operation.security, request, [Credential(given.need) for given in call.given])
+
+
 def _payload(body: Body, context: Context, warn: Warn) -> Any:
     missing: list[Missing] = []
     payload = resolve(body.payload, context, missing)

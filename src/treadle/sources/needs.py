@@ -10,6 +10,7 @@ class Flow(Struct, frozen=True):
     token_url: str | None = None
     authorization_url: str | None = None
     device_url: str | None = None
+    refresh_url: str | None = None
 
 
 class SecurityNeed(Struct, frozen=True):

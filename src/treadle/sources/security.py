@@ -122,6 +122,7 @@ def _flows(value: Any) -> tuple[Flow, ...]:
             _text(flow.get("tokenUrl")),
             _text(flow.get("authorizationUrl")),
             _text(flow.get("deviceAuthorizationUrl")),
+            _text(flow.get("refreshUrl")),
         )
         for kind, flow in flows.items()
         if isinstance(flow, dict)
@@ -144,11 +145,11 @@ def at_server(alternatives: Alternatives, server: str) -> Alternatives:
 def _at_server(need: SecurityNeed, server: str) -> SecurityNeed:
     if need.kind not in ("oauth2", "openIdConnect"):
         return need
-    flows = tuple(
-        Flow(flow.kind, _joined(server, flow.token_url), _joined(server, flow.authorization_url), _joined(server, flow.device_url))
-        for flow in need.flows
-    )  # fmt: skip
-    return structs.replace(need, flows=flows, discovery_url=_joined(server, need.discovery_url))
+    flows = []
+    for flow in need.flows:
+        urls = (flow.token_url, flow.authorization_url, flow.device_url, flow.refresh_url)
+        flows.append(Flow(flow.kind, *(_joined(server, url) for url in urls)))
+    return structs.replace(need, flows=tuple(flows), discovery_url=_joined(server, need.discovery_url))
 
 
 def _joined(server: str, url: str | None) -> str | None:
