@@ -121,30 +121,29 @@ def _findings(program: Program, authorizer: "Authorizer") -> list[Diagnostic]:
 
 def _listed(program: Program, authorizer: "Authorizer") -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
-    for (workflow_id, step_id), call, alternatives in _needed(program):
+    for place, call, alternatives in _needed(program):
         choice = authorizer.choose(alternatives, call.server)
-        chosen = choice.taken or []
-        for need, found in chosen:
-            where = ["--client-cert"] if found is None else list(dict.fromkeys(found.origins.values()))
-            entries.append({**_entry((workflow_id, step_id), call, need), "from": where})
-        if choice.taken is None:
-            for needs, lacks in zip((needs for needs in alternatives if needs), choice.lacks, strict=True):
-                ways = {lack.scheme: lack.way for lack in lacks}
-                entries += [
-                    {**_entry((workflow_id, step_id), call, need), "from": [], "give": ways.get(need.scheme, "")}
-                    for need in needs
-                ]
+        ways = {lack.scheme: lack.way for lacks in choice.lacks for lack in lacks}
+        needs = (
+            [need for need, _ in choice.taken]
+            if choice.taken is not None
+            else [n for all_of in alternatives for n in all_of]
+        )
+        for need in needs:
+            entry = _entry(call, need)
+            if need.scheme in ways:
+                entry |= {"from": [], "give": ways[need.scheme]}
+            elif need.kind == "mutualTLS":
+                entry["from"] = ["--client-cert"]
+            else:
+                found = authorizer.credentials.find(need)
+                entry["from"] = list(dict.fromkeys(found.origins.values())) if found is not None else []
+            entries.append({"workflowId": place[0], "stepId": place[1], **entry})
     return entries
 
 
-def _entry(place: tuple[str, str], call: Call, need: SecurityNeed) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "workflowId": place[0],
-        "stepId": place[1],
-        "source": need.source,
-        "scheme": need.scheme,
-        "kind": need.kind,
-    }
+def _entry(call: Call, need: SecurityNeed) -> dict[str, Any]:
+    entry: dict[str, Any] = {"source": need.source, "scheme": need.scheme, "kind": need.kind}
     entry |= {"name": need.name, "in": need.location, "server": call.server}
     if need.scopes:
         entry["scopes"] = list(need.scopes)
