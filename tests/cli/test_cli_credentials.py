@@ -2,7 +2,7 @@
 
 from cli_case import run_case
 
-TABLES = ("credentials",)
+TABLES = ("credentials", "digest", "profiles", "redocly", "tokens")
 
 
 def test_case(case, tmp_path):

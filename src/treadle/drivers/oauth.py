@@ -238,7 +238,8 @@ def _object(
     answer: HttpResponse | HttpFailed, url: str, secrets: Secrets, what: str = "the token endpoint"
 ) -> dict[str, Any]:
     if isinstance(answer, HttpFailed):
-        raise TokenRefused(f"{what} {url} gives no answer: {answer.message}", hint=answer.hint)
+        hint = "is it up, and is its URL right (token_url)?" if answer.kind in ("connection", "dns") else answer.hint
+        raise TokenRefused(f"{what} {url} gives no answer: {answer.message}", hint=hint)
     try:
         value = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
