@@ -1,5 +1,6 @@
 """The credentials of a Runner before and during its runs; nothing of them is imported or read before a program needs it."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,7 @@ class Access:
                 library()
             profile = None if options.profile is None else read_profile(options.profile, options.__struct_fields__)
             credentials = Credentials(options.credentials, profile)
-            interactive = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+            interactive = sys.stderr.isatty() and not os.environ.get("CI")
             provider = Provider(self._exchange, self._clock, self._prompt, interactive=interactive)
             tokens = Tokens(provider, keep=options.keep_tokens)
             client_cert = options.client_cert is not None
