@@ -15,7 +15,7 @@ from treadle.sources import digest
 from treadle.sources.needs import Credential, SecurityNeed
 from treadle.sources.references import DocumentsMissing, Registry
 from treadle.sources.request import HttpRequest, RequestInvalid
-from treadle.sources.security import apply, at_server, read_security, swagger_schemes, unmet
+from treadle.sources.security import apply, at_server, read_security, unmet
 
 URI = "https://docs.test/openapi.yaml"
 SCHEMES = {
@@ -49,7 +49,7 @@ def test_a_credential_in_a_request(case):
 
 @pytest.mark.parametrize("case", cases("sources/schemes.yaml"))
 def test_what_an_operation_requires(case):
-    schemes = swagger_schemes(case["swagger"]) if "swagger" in case else case.get("schemes")
+    schemes = case.get("schemes")
     registry = Registry({URI: {"components": {"securitySchemes": schemes}}})
     operation = {"security": case["security"]} if "security" in case else {}
     found = read_security(operation, case.get("root"), schemes, registry, URI, "api")

@@ -9,6 +9,7 @@ from typing import Any
 
 from treadle.document import model
 from treadle.engine import program
+from treadle.engine.operations import OperationUnknown
 from treadle.engine.scope import Scope
 from treadle.errors import ExpressionInvalid
 from treadle.expressions.evaluate import Context, Missing
@@ -103,10 +104,10 @@ def _need(scope: Scope, entry: dict[str, Any], at: Path, source: str) -> Securit
         hint = "write `$sourceDescriptions.SOURCE.SCHEME`, or give the scheme itself as `scheme`"
         scope.findings.error(FIELD, message, (*at, "schemeName"), hint)
         return None
-    need = read_scheme(name, described.schemes(), described.registry, described.uri, described.name)
+    schemes = described.security_schemes()
+    need = read_scheme(name, schemes, described.registry, described.uri, described.name)
     if need.kind == "undefined":
-        schemes = described.schemes()
-        known = ", ".join(map(str, schemes)) if isinstance(schemes, dict) and schemes else "none"
+        known = ", ".join(map(str, schemes)) or "none"
         message = f"source '{described.name}' has no security scheme '{name}'"
         scope.findings.error(FIELD, message, (*at, "schemeName"), f"it has {known}")
         return None
@@ -115,18 +116,17 @@ def _need(scope: Scope, entry: dict[str, Any], at: Path, source: str) -> Securit
 
 def _described(scope: Scope, text: str, source: str) -> tuple[Description | None, str]:
     """Give the description that a schemeName speaks of, and the name of the scheme in it."""
-    descriptions = scope.link.operations(scope.linked).descriptions
-    if text.startswith("$"):
-        try:
-            reference = parse(text)
-        except ExpressionInvalid:
-            return None, text
+    operations = scope.link.operations(scope.linked)
+    sources = [entry.name for entry in scope.linked.document.source_descriptions if entry.type in (None, "openapi")]
+    try:
+        reference = parse(text) if text.startswith("$") else None
         if isinstance(reference, SourceReference):
-            return descriptions.get(reference.source), reference.reference
-        return None, text
-    if source in descriptions:
-        return descriptions[source], text
-    return (next(iter(descriptions.values())) if len(descriptions) == 1 else None), text
+            return operations.described(reference.source), reference.reference
+        if reference is None and (source or len(sources) == 1):
+            return operations.described(source or sources[0]), text
+    except (ExpressionInvalid, OperationUnknown):
+        pass  # the finding is the same as for what names no source
+    return None, text
 
 
 def credentials_of(given: Iterable[program.Given], context: Context) -> tuple[Credential, ...]:

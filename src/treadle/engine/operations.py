@@ -42,6 +42,14 @@ class Operations:
         operation = self._by_path(text, findings) if by_path else self._by_id(text, findings)
         return operation, self._server(operation)
 
+    def described(self, name: str) -> Description:
+        """Give the description of a source.
+
+        Raises:
+            OperationUnknown: there is no such source, or it is no API description.
+        """
+        return self._described(name)
+
     def _server(self, operation: Operation) -> str:
         named = self.servers.get(operation.source) or self.servers.get("")
         return named or self._extended(operation.source) or operation.server

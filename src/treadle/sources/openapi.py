@@ -82,9 +82,9 @@ class Description:
             f"source '{self.name}' has no operation '{operation_id}'", hint=self.suggest(operation_id)
         )
 
-    def schemes(self) -> Any:
-        """Give its Security Schemes by name, as they stand there."""
-        return _mapping(self.value.get("components")).get("securitySchemes")
+    def security_schemes(self) -> dict[str, Any]:
+        """Give its Security Scheme Objects (or Reference Objects for them) by name."""
+        return _mapping(_mapping(self.value.get("components")).get("securitySchemes"))
 
     def suggest(self, operation_id: str) -> str | None:
         """Name the operationId that was probably meant."""
@@ -239,7 +239,7 @@ def _security(description: Description, operation: dict[Any, Any]) -> Alternativ
     from treadle.sources.security import read_security  # noqa: PLC0415 - many descriptions have no security
 
     return read_security(
-        operation, root, description.schemes(), description.registry, description.uri, description.name
+        operation, root, description.security_schemes(), description.registry, description.uri, description.name
     )
 
 

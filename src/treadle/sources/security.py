@@ -16,12 +16,6 @@ from treadle.sources.needs import Alternatives, Credential, Flow, SecurityNeed
 from treadle.sources.references import DocumentsMissing, ReferenceInvalid, Registry
 from treadle.sources.request import HttpRequest, RequestInvalid
 
-_SWAGGER_FLOWS = {
-    "implicit": "implicit",
-    "password": "password",
-    "application": "clientCredentials",
-    "accessCode": "authorizationCode",
-}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOT_LATIN_1 = re.compile(r"[^\x00-\xff]")
 
@@ -96,22 +90,6 @@ def scheme_of(value: Any, name: str, source: str, scopes: tuple[str, ...] = ()) 
         case "mutualTLS":
             return structs.replace(need, kind="mutualTLS")
     return need
-
-
-def swagger_schemes(definitions: Any) -> dict[str, Any]:
-    """Give `securityDefinitions` of Swagger 2.0 in the form of OpenAPI 3."""
-    found: dict[str, Any] = {}
-    for name, value in definitions.items() if isinstance(definitions, dict) else ():
-        scheme = value if isinstance(value, dict) else {}
-        match scheme.get("type"):
-            case "basic":
-                found[str(name)] = {"type": "http", "scheme": "basic"}
-            case "oauth2":
-                kind = _SWAGGER_FLOWS.get(str(scheme.get("flow")), "implicit")
-                found[str(name)] = {"type": "oauth2", "flows": {kind: scheme}}
-            case _:
-                found[str(name)] = scheme
-    return found
 
 
 def _flows(value: Any) -> tuple[Flow, ...]:
