@@ -39,12 +39,16 @@ class Service:
 
 
 @contextmanager
-def over_tls(folder: Path, service: Any = None) -> Iterator[Service]:
-    """Serve with a certificate of a CA that only `folder/ca.pem` knows."""
+def over_tls(folder: Path, service: Any = None, *, mutual: bool = False) -> Iterator[Any]:
+    """Serve with a certificate of a CA that only `folder/ca.pem` knows; `mutual` asks for one in `folder/ann.pem`."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
+    if mutual:
+        authority.configure_trust(context)
+        context.verify_mode = ssl.CERT_REQUIRED
+        authority.issue_cert("ann@example.test").private_key_and_cert_chain_pem.write_to_path(str(folder / "ann.pem"))
     with serving(service or Service(), context) as running:
         yield running
 

@@ -11,8 +11,9 @@ import shlex
 import subprocess
 
 import pytest
+from aiohttp import web
 from auth_server import over_tls
-from cli_case import LIMIT, ROOT, TREADLE, environment
+from cli_case import LIMIT, ROOT, TREADLE, environment, shared_files
 
 PAGE = (ROOT / "docs" / "credentials.md").read_text("utf-8")
 SECRET = "hunter2222"
@@ -78,3 +79,29 @@ def test_what_is_said_on_the_way_there(tmp_path, service):
     assert "refuses: invalid_client" in wrong.stderr
     assert "client_auth=body" in wrong.stderr
     assert "wrong-secret" not in wrong.stderr
+
+
+class Both:
+    """Says which key came in, over a connection that only a client's certificate opens."""
+
+    def __init__(self) -> None:
+        self.port = 0
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        return web.json_response(
+            {"key": request.headers.get("X-Key")}, status=200 if "X-Key" in request.headers else 401
+        )
+
+
+def test_mutual_tls_and_a_key(tmp_path):
+    for name in ("vault.yaml", "vault.openapi.yaml"):
+        (tmp_path / name).write_text(shared_files()[name], "utf-8")
+    with over_tls(tmp_path, Both(), mutual=True) as running:
+        command = f"treadle run vault.yaml byBoth --ca-cert ca.pem --server https://localhost:{running.port}"
+        command += f" --credential key={SECRET}"
+        without = treadle(tmp_path, command)
+        assert without.returncode == 1
+        assert "none was given for 'tls' or 'token'" in without.stderr
+        assert "give --client-cert; or --credential token=…" in without.stderr
+        ended = treadle(tmp_path, f"{command} --client-cert ann.pem")
+    assert (ended.returncode, "warning" in ended.stderr) == (0, False), ended.stderr

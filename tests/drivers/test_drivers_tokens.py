@@ -161,6 +161,64 @@ def test_a_token_that_was_got_for_one_api_goes_to_no_other(tmp_path):
     assert asyncio.run(tried()) == {"one": {"you": "Bearer t0k3n-1"}, "two": {"you": "Bearer t0k3n-2"}}
 
 
+def test_a_device_is_polled_as_the_server_says(document):
+    """`slow_down` adds five seconds to the interval (RFC 8628 section 3.5)."""
+    answers = ["authorization_pending", "slow_down", "authorization_pending"]
+
+    async def api(request: web.BaseRequest) -> web.Response:
+        if request.path == "/device":
+            uri = "https://auth.test/device"
+            return web.json_response(
+                {"device_code": "d3v1c3", "user_code": "AB-CD", "verification_uri": uri, "interval": 2}
+            )
+        if request.path == "/token":
+            if answers:
+                return web.json_response({"error": answers.pop(0)}, status=400)
+            return web.json_response({"access_token": "t0k3n"})
+        return web.json_response({"you": request.headers.get("Authorization")})
+
+    async def tried():
+        clock, said = StillClock(), []
+        async with serving(api) as url:
+            fields = {"client_id": "me", "flow": "deviceAuthorization", "device_url": f"{url}/device"}
+            async with Runner(clock=clock, prompt=said.append, server=url, credentials={"oauth": fields}) as runner:
+                return await runner.run(document, "a"), clock.sleeps, said
+
+    outcome, sleeps, said = asyncio.run(tried())
+    assert outcome.outputs == {"you": {"you": "Bearer t0k3n"}}
+    assert sleeps == [2, 2, 7, 7]
+    assert said == ["to sign in for 'oauth', open https://auth.test/device and enter the code AB-CD"]
+
+
+@pytest.mark.parametrize(
+    ("methods", "in_body"),
+    [(None, False), (["client_secret_basic"], False), (["client_secret_post"], True), (["private_key_jwt"], False)],
+)
+def test_a_provider_says_how_clients_say_who_they_are(document, methods, in_body):
+    seen = []
+
+    async def api(request: web.BaseRequest) -> web.Response:
+        base = f"http://{request.host}"
+        if request.path == "/.well-known/openid-configuration":
+            more = {} if methods is None else {"token_endpoint_auth_methods_supported": methods}
+            return web.json_response({"issuer": f"{base}/", "token_endpoint": f"{base}/t", **more})
+        if request.path == "/t":
+            seen.append(("client_secret" in await request.text(), "Authorization" in request.headers))
+            return web.json_response({"access_token": "t0k3n"})
+        return web.json_response({"you": request.headers.get("Authorization")})
+
+    async def tried():
+        described = json.loads(json.dumps(DESCRIPTION))
+        scheme = {"type": "openIdConnect", "openIdConnectUrl": "/.well-known/openid-configuration"}
+        described["components"]["securitySchemes"]["oauth"] = scheme
+        (document.parent / "api.json").write_text(json.dumps(described), "utf-8")
+        async with serving(api) as url, Runner(server=url, credentials=CLIENT) as runner:
+            return await runner.run(document, "a")
+
+    assert asyncio.run(tried()).outputs == {"you": {"you": "Bearer t0k3n"}}
+    assert seen == [(in_body, not in_body)]
+
+
 def test_a_nonce_is_counted_and_answered_without_being_asked_again(document):
     async def tried():
         api = Api()

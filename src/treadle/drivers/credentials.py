@@ -21,8 +21,10 @@ from treadle.sources.security import basic_pair
 SECRET_FIELDS = frozenset({"", "token", "password", "client_secret", "refresh_token"})
 """Those that are never shown; the field without a name is the whole of a plain credential."""
 PREFIX = "TREADLE_CREDENTIAL_"
-FLOWS = ("token", "refresh", "password", "clientCredentials", "deviceAuthorization", "authorizationCode")
+FLOWS = ("refresh", "password", "clientCredentials", "deviceAuthorization", "authorizationCode")
 """The ways to a token, in the order in which they are tried, by the names of OpenAPI."""
+_CHOICES = {"flow": FLOWS, "client_auth": ("basic", "body")}
+"""Fields that have one of these values."""
 
 
 class Reference(Struct, frozen=True):
@@ -140,6 +142,10 @@ class Credentials:
         if not entries:
             return None
         values = {name: _value(entry, need, name) for name, entry in entries.items()}
+        for name, choices in _CHOICES.items():
+            if name in values and values[name] not in choices:
+                message = f"the field '{name}' of the credential for '{need.scheme}' is not one of {', '.join(choices)}"
+                raise RunRefused(message, hint=f"it is from {entries[name].origin}")
         origins = {name: entry.origin for name, entry in entries.items()}
         return Found(_whole(values, need), origins, hosts)
 
@@ -289,9 +295,6 @@ def _ways(need: SecurityNeed, field: str, form: str = "…") -> str:
 
 
 def _oauth_ways(need: SecurityNeed, have: Mapping[str, str]) -> str:
-    flow = have.get("flow")
-    if flow is not None and flow not in FLOWS:
-        return f"a flow that there is: {', '.join(FLOWS)}"
     kinds = {described.kind for described in need.flows}
     wanted = ["client_id", "client_secret"] if "clientCredentials" in kinds else []
     if not wanted and "password" in kinds:

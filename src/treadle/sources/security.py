@@ -11,7 +11,6 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from msgspec import structs
 
-from treadle.sources import digest
 from treadle.sources.needs import Alternatives, Credential, Flow, SecurityNeed
 from treadle.sources.references import DocumentsMissing, ReferenceInvalid, Registry
 from treadle.sources.request import HttpRequest, RequestInvalid
@@ -229,6 +228,8 @@ def _bearer(request: HttpRequest, credential: Credential) -> HttpRequest:
 def _digest(request: HttpRequest, credential: Credential) -> HttpRequest:
     if credential.challenge is None:
         return request  # there is nothing to answer yet
+    from treadle.sources import digest  # noqa: PLC0415 - few servers ask for it
+
     text = digest.answer(request.method, request.url, credential, credential.challenge)
     return _with_header(request, "Authorization", text, credential.need)
 
