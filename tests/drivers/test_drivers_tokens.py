@@ -7,8 +7,10 @@ import json
 import sys
 from urllib.parse import parse_qs
 
+import keyring
 import pytest
 from aiohttp import web
+from keyring.backend import KeyringBackend
 from served import StillClock, serving
 
 from treadle import Options, Runner, RunRefused, run
@@ -159,6 +161,60 @@ def test_a_token_that_was_got_for_one_api_goes_to_no_other(tmp_path):
                 return (await runner.run(tmp_path / "flow.json")).outputs
 
     assert asyncio.run(tried()) == {"one": {"you": "Bearer t0k3n-1"}, "two": {"you": "Bearer t0k3n-2"}}
+
+
+class Ring(KeyringBackend):
+    """A keyring in memory."""
+
+    priority = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[tuple[str, str], str] = {}
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.kept.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.kept[service, username] = password
+
+
+@pytest.fixture
+def ring():
+    before = keyring.get_keyring()
+    found = Ring()
+    keyring.set_keyring(found)
+    yield found
+    keyring.set_keyring(before)
+
+
+@pytest.mark.parametrize(
+    ("broken", "given"),
+    [(None, 1), ("", 2), ("no JSON", 2), ("[1]", 2), ('{"token": 7}', 2), ('{"token": "t0k3n-1", "renew_at": 1}', 2)],
+)
+def test_kept_tokens_are_taken_from_the_keyring(document, ring, broken, given):
+    async def tried():
+        api = Api(300)
+        async with serving(api) as url:
+            for _ in range(2):
+                async with Runner(server=url, credentials=CLIENT, keep_tokens=True) as runner:
+                    outcome = await runner.run(document, "a")
+                    assert "t0k3n" not in json.dumps(outcome.report())
+                if broken is not None:
+                    ring.kept = dict.fromkeys(ring.kept, broken)
+        return api
+
+    assert asyncio.run(tried()).given == given
+    assert {service for service, _ in ring.kept} == {"treadle"}
+
+
+def test_without_being_told_to_nothing_is_kept(document, ring):
+    async def tried():
+        async with serving(Api(300)) as url, Runner(server=url, credentials=CLIENT) as runner:
+            await runner.run(document, "a")
+
+    asyncio.run(tried())
+    assert ring.kept == {}
 
 
 def test_a_device_is_polled_as_the_server_says(document):

@@ -5,7 +5,7 @@ Where credentials come from, tokens and challenges are the driver's: `drivers.cr
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -139,39 +139,37 @@ def _joined(server: str, url: str | None) -> str | None:
 # What a step has set itself
 
 
-def carries(request: HttpRequest, need: SecurityNeed) -> bool:
-    """Say whether a request has something where the scheme's credential would go."""
-    name = need.name
-    match need.location:
-        case "query":
-            wanted = quote(name, safe="-._~")
-            return any(part.partition("=")[0] in (name, wanted) for part in urlsplit(request.url).query.split("&"))
-        case "cookie":
-            return any(
-                part.partition("=")[0].strip() == name
-                for field, value in request.headers
-                if field.lower() == "cookie"
-                for part in value.split(";")
-            )
-    return need.kind != "mutualTLS" and any(field.lower() == name.lower() for field, _ in request.headers)
-
-
-def unmet(alternatives: Alternatives, request: HttpRequest, given: Iterable[Credential] = ()) -> Alternatives:
+def unmet(alternatives: Alternatives, request: HttpRequest, given: Collection[Credential] = ()) -> Alternatives:
     """Give what is left of the alternatives when the step has set what it has set; nothing where one is met.
 
     What a document gives for itself wins over anybody's credentials. An alternative that asks for nothing stays: a
     credential that is at hand goes out all the same.
     """
-    places = {(credential.need.location, credential.need.name.lower()) for credential in given}
+    fields = {name.lower() for name, _ in request.headers}
+    for credential in given:
+        if credential.need.location == "header":
+            fields.add(credential.need.name.lower())
+    places = {(credential.need.location, credential.need.name) for credential in given}
     left = []
     for needs in alternatives:
-        rest = tuple(
-            need for need in needs if (need.location, need.name.lower()) not in places and not carries(request, need)
-        )
+        rest = [need for need in needs if not _is_set(need, fields, places, request)]
         if needs and not rest:
             return ()
-        left.append(rest)
+        left.append(tuple(rest))
     return tuple(left) if any(left) else ()
+
+
+def _is_set(need: SecurityNeed, fields: set[str], places: set[tuple[str, str]], request: HttpRequest) -> bool:
+    """Say whether a request has something where the scheme's credential would go."""
+    if need.location == "header":
+        return need.name.lower() in fields and need.kind != "mutualTLS"
+    if (need.location, need.name) in places:
+        return True
+    if need.location == "query":
+        wanted = (need.name, quote(need.name, safe="-._~"))
+        return any(part.partition("=")[0] in wanted for part in urlsplit(request.url).query.split("&"))
+    cookies = [value for field, value in request.headers if field.lower() == "cookie"]
+    return any(part.partition("=")[0].strip() == need.name for value in cookies for part in value.split(";"))
 
 
 # Applying
