@@ -16,7 +16,7 @@ import msgspec
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.access import Access
 from treadle.drivers.documents import Library, Linkage, LoadedDocument, Text
-from treadle.drivers.http import Exchange, Http
+from treadle.drivers.http import Http, Send
 from treadle.drivers.run import Clock, SystemClock, drive, interrupted
 from treadle.drivers.settings import Options, check_servers
 from treadle.drivers.transport import Transport
@@ -154,7 +154,7 @@ class Runner:
         self._limits = self.options.limits()
         self._transport = Transport(self.options.connection(), f"treadle/{__version__}")
         self._library = Library(BUNDLES, self._fetch)
-        self._access = Access(self.options, self._transport.exchange, self._clock, prompt)
+        self._access = Access(self.options, self._clock, prompt)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._programs: WeakKeyDictionary[LoadedDocument, dict[str, tuple[Program, list[Diagnostic]]]]
@@ -307,8 +307,8 @@ class Runner:
             if observe is not None:
                 observe(record)
 
-        def authorize(effect: SendHttp, exchange: Exchange) -> Exchange:
-            return self._access.authorize(effect, exchange, prepared.secrets)
+        def authorize(effect: SendHttp, send: Send) -> Send:
+            return self._access.authorize(effect, send, prepared.secrets)
 
         http = Http(self._transport, self._clock, notice, authorize)
         if interruption is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from treadle.diagnostics import Diagnostic, Severity
-from treadle.drivers.http import Exchange
+from treadle.drivers.http import Send
 from treadle.drivers.run import Clock
 from treadle.drivers.settings import Options
 from treadle.engine.effects import SendHttp
@@ -24,21 +24,17 @@ class Access:
 
     Args:
         options: where credentials are from.
-        exchange: sends the requests for tokens.
         clock: tells the time.
         prompt: shows a line to whoever has to sign in by hand; None for stderr.
     """
 
-    def __init__(
-        self, options: Options, exchange: Exchange, clock: Clock, prompt: Callable[[str], None] | None
-    ) -> None:
+    def __init__(self, options: Options, clock: Clock, prompt: Callable[[str], None] | None) -> None:
         self._options = options
-        self._exchange = exchange
         self._clock = clock
         self._prompt = prompt or _to_stderr
         self._authorizer: Authorizer | None = None
 
-    def authorize(self, effect: SendHttp, send: Exchange, secrets: Secrets) -> Exchange:
+    def authorize(self, effect: SendHttp, send: Send, secrets: Secrets) -> Send:
         """Give what sends the requests of an effect with its credentials; each value is added to the run's secrets."""
         return self._ready().exchange(effect, send, secrets)
 
@@ -76,7 +72,7 @@ class Access:
             profile = None if options.profile is None else read_profile(options.profile, options.__struct_fields__)
             credentials = Credentials(options.credentials, profile)
             interactive = sys.stderr.isatty() and not os.environ.get("CI")
-            provider = Provider(self._exchange, self._clock, self._prompt, interactive=interactive)
+            provider = Provider(self._clock, self._prompt, interactive=interactive)
             tokens = Tokens(provider, keep=options.keep_tokens)
             client_cert = options.client_cert is not None
             self._authorizer = Authorizer(credentials, tokens, self._clock, client_cert=client_cert)

@@ -10,21 +10,23 @@ from typing import NamedTuple
 from msgspec import Struct, structs
 
 from treadle.drivers.credentials import Credentials, Found, lacking
-from treadle.drivers.http import Exchange, origin
-from treadle.drivers.oauth import Wanted
+from treadle.drivers.http import Send, origin
+from treadle.drivers.oauth import TokenRefused, Wanted
 from treadle.drivers.run import Clock
 from treadle.drivers.tokens import Tokens
 from treadle.engine.effects import HttpFailed, HttpResponse, SendHttp
 from treadle.engine.secrets import Secrets
-from treadle.errors import TreadleError
+from treadle.errors import RunRefused
 from treadle.sources.digest import challenge
 from treadle.sources.needs import Alternatives, Challenge, Credential, SecurityNeed
-from treadle.sources.request import HttpRequest
+from treadle.sources.request import HttpRequest, RequestInvalid
 from treadle.sources.security import apply
 
 MOST_ANSWERS = 3
 """How often one request is sent again because of a 401: a renewed token, a challenge, and one that had grown stale."""
 _OBTAINED = ("oauth2", "openIdConnect")
+_REFUSED = (TokenRefused, RequestInvalid, RunRefused)
+"""Why a request cannot have its credential: there is no token, it fits no header, the keyring is closed."""
 
 
 class Lack(NamedTuple):
@@ -95,7 +97,7 @@ class Authorizer:
         way = lacking(need, found, client_cert=self._client_cert)
         return None if way is None else Lack(need.scheme, way)
 
-    def exchange(self, effect: SendHttp, send: Exchange, secrets: Secrets) -> Exchange:
+    def exchange(self, effect: SendHttp, send: Send, secrets: Secrets) -> Send:
         """Give what sends the requests of an effect: with its credentials to the origin they are for, else without."""
         try:
             origin(effect.request.url)
@@ -108,9 +110,7 @@ class Authorizer:
 class Authorized:
     """Sends the requests of one effect with its credentials."""
 
-    def __init__(
-        self, authorizer: Authorizer, effect: SendHttp, choice: Choice, send: Exchange, secrets: Secrets
-    ) -> None:
+    def __init__(self, authorizer: Authorizer, effect: SendHttp, choice: Choice, send: Send, secrets: Secrets) -> None:
         self._authorizer = authorizer
         self._choice = choice
         self._send = send
@@ -144,7 +144,7 @@ class Authorized:
             try:
                 if not await self._can_answer(result, timeout):
                     return structs.replace(result, note=note)
-            except TreadleError as error:
+            except _REFUSED as error:
                 note = self._secrets.text(f"a new token was asked for, but {error.message}")
                 return structs.replace(result, note=note)
         return await self._once(request, timeout, ends)
@@ -152,7 +152,7 @@ class Authorized:
     async def _once(self, request: HttpRequest, timeout: float, ends: float) -> HttpResponse | HttpFailed:
         try:
             ready = await self._ready(request, timeout)
-        except TreadleError as error:
+        except _REFUSED as error:
             return HttpFailed("credential", f"it was not sent: {self._secrets.text(error.message)}", error.hint)
         left = ends - self._authorizer.clock.now()
         # What is longer than that was a person who signed in, which is not the server's time.
@@ -180,7 +180,7 @@ class Authorized:
         return request
 
     def _wanted(self, need: SecurityNeed, found: Found, timeout: float) -> Wanted:
-        return Wanted(need, found, self._secrets, self._api, timeout)
+        return Wanted(need, found, self._secrets, self._api, timeout, self._send)
 
     # 401
 

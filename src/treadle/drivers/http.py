@@ -23,9 +23,9 @@ _PLAIN_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-a
 
 Notice = Callable[[Repeated], None]
 """Is told of each repeat before its pause."""
-Exchange = Callable[[HttpRequest, float], Awaitable[HttpResponse | HttpFailed]]
+Send = Callable[[HttpRequest, float], Awaitable[HttpResponse | HttpFailed]]
 """Sends one request within so many seconds."""
-Authorize = Callable[[SendHttp, Exchange], Exchange]
+Authorize = Callable[[SendHttp, Send], Send]
 """Gives what sends the requests of an effect with its credentials."""
 
 
@@ -49,7 +49,7 @@ class Http:
         """Send a request; a safe one is repeated after a transient failure, within the step's own limit."""
         due = None if effect.timeout is None else self._clock.now() + effect.timeout
         attempt = 0
-        exchange: Exchange = self._transport.exchange
+        exchange: Send = self._transport.exchange
         if self._authorize is not None and (effect.security or effect.credentials):
             exchange = self._authorize(effect, exchange)
         while True:
@@ -75,7 +75,7 @@ class Http:
         spread = 1 + 0.2 * (random.random() - 0.5)  # noqa: S311 - spreads load, guards nothing
         return float(FIRST_BACKOFF * 2 ** (attempt - 1) * spread)
 
-    async def _follow(self, request: HttpRequest, due: float | None, exchange: Exchange) -> HttpResponse | HttpFailed:
+    async def _follow(self, request: HttpRequest, due: float | None, exchange: Send) -> HttpResponse | HttpFailed:
         """Send a request and follow its redirects; `due` is when the step's own time is over."""
         timeout = self._connection.request_timeout
         for hop in range(MAX_REDIRECTS + 1):

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from treadle.diagnostics import printable
 from treadle.drivers.credentials import Found, flow_of
-from treadle.drivers.http import Exchange
+from treadle.drivers.http import Send
 from treadle.drivers.run import Clock
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.engine.secrets import Secrets
@@ -69,27 +69,29 @@ class Held(Struct):
 
 
 class Wanted(NamedTuple):
-    """A token that is wanted: for which need, with what, for which run's secrets, within so many seconds."""
+    """A token that is wanted: for which need, with what, for which run's secrets, and how requests for it are sent.
+
+    `api` is the URL that it is for, `seconds` what one request may take.
+    """
 
     need: SecurityNeed
     found: Found
     secrets: Secrets
     api: str
     seconds: float
+    send: Send
 
 
 class Provider:
     """Asks for tokens.
 
     Args:
-        exchange: sends a request.
         clock: tells the time and waits.
         prompt: shows a line to the person at the terminal.
         interactive: there is such a person.
     """
 
-    def __init__(self, exchange: Exchange, clock: Clock, prompt: Callable[[str], None], *, interactive: bool) -> None:
-        self._exchange = exchange
+    def __init__(self, clock: Clock, prompt: Callable[[str], None], *, interactive: bool) -> None:
         self.clock = clock
         self.prompt = prompt
         self.interactive = interactive
@@ -134,7 +136,7 @@ class Provider:
             if client_secret:
                 body["client_secret"] = client_secret
         request = HttpRequest("POST", url, tuple(headers), urlencode(body).encode())
-        return _object(await self._exchange(request, wanted.seconds), url, wanted.secrets)
+        return _object(await wanted.send(request, wanted.seconds), url, wanted.secrets)
 
     def _held_from(self, answer: dict[str, Any], url: str, wanted: Wanted) -> Held:
         token, kind = answer.get("access_token"), answer.get("token_type", "bearer")
@@ -179,7 +181,7 @@ class Provider:
             return self._discovered[url]
         _check_url(url, wanted, secret=False)
         request = HttpRequest("GET", url, (("Accept", "application/json"),))
-        value = _object(await self._exchange(request, wanted.seconds), url, wanted.secrets, "OpenID discovery")
+        value = _object(await wanted.send(request, wanted.seconds), url, wanted.secrets, "OpenID discovery")
         issuer = value.get("issuer")
         # "The issuer value returned MUST be identical to the Issuer URL that was used as the prefix" (section 4.3)
         expected = url.removesuffix(WELL_KNOWN)
