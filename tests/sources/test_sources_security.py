@@ -6,7 +6,7 @@ import re
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from requests.auth import HTTPDigestAuth
 
@@ -107,6 +107,7 @@ _TEXTS = st.text(st.characters(codec="ascii", categories=("L", "N"), include_cha
 _WORDS = _TEXTS.filter(lambda text: text.strip() == text)
 
 
+@settings(deadline=None)
 @given(
     _WORDS, _WORDS, _WORDS, _WORDS, st.sampled_from(["MD5", "MD5-SESS", "SHA-256"]), st.booleans(),
     st.sampled_from(["/", "/a/b", "/a?b=c&d=%2F"]), st.sampled_from(["GET", "POST"]),
