@@ -15,15 +15,17 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from treadle.diagnostics import Diagnostic, Severity
+from treadle.drivers.access import Access
 from treadle.drivers.cache import DocumentCache
 from treadle.drivers.documents import Library, Linkage, LoadedDocument
 from treadle.drivers.fetch import Fetcher
 from treadle.drivers.files import LocalFiles
-from treadle.drivers.http import Http
+from treadle.drivers.http import Http, Send
 from treadle.drivers.network import Network
 from treadle.drivers.run import Clock, SystemClock, departed, drive, interrupted
 from treadle.drivers.settings import Options, check_servers
 from treadle.drivers.transport import Departed
+from treadle.engine.effects import SendHttp
 from treadle.engine.entry import entry_inputs
 from treadle.engine.file_inputs import with_files
 from treadle.engine.interpreter import Run
@@ -150,19 +152,23 @@ class Prepared:
 class Runner:
     """Connection pools, compiled programs and limits shared by many runs; an asynchronous context manager.
 
-    Takes the options of `Options` as keywords.
+    Takes the options of `Options` as keywords. `prompt` shows a line to whoever has to sign in by hand; without it the
+    line goes to stderr.
 
     Raises:
         RunRefused: an option makes no sense.
     """
 
-    def __init__(self, *, clock: Clock | None = None, **options: Any) -> None:
+    def __init__(
+        self, *, clock: Clock | None = None, prompt: Callable[[str], None] | None = None, **options: Any
+    ) -> None:
         self.options = options.pop("options", None) or _options(options)
         self._limits = self.options.limits()
         self._network = Network(self.options, clock or SystemClock())
         self._clock = self._network.clock
         cache = None if self.options.no_cache or self._network.is_recorded else DocumentCache()
         self._library = Library(BUNDLES, Fetcher(self._network.shared, self._clock, cache))
+        self._access = Access(self.options, self._clock, prompt)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._programs: WeakKeyDictionary[LoadedDocument, dict[str, tuple[Program, list[Diagnostic]]]]
@@ -256,19 +262,42 @@ class Runner:
         """
         loaded = await self.loaded(document)
         chosen = workflow_id or _only_workflow(loaded)
-        program, diagnostics = await self.check(loaded, chosen)
-        if program is None:
-            at_source = any(found.rule == "source" for found in diagnostics)
-            refused = SourceInvalid if at_source else DocumentInvalid
-            raise refused(f"workflow '{chosen}' of {loaded.name} cannot be run", diagnostics)
+        program, diagnostics = await self._compiled(loaded, chosen)
         sendable = self._sendable.setdefault(loaded, set())
         if chosen not in sendable:
             check_servers(program)
+            diagnostics += self._access.findings(program)
             sendable.add(chosen)
         given: Any = {} if inputs is None else inputs  # not everybody has a type checker
         if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
             raise RunRefused("the inputs are no mapping of names to values", hint="for example {'projectKey': 'DEMO'}")
-        return Prepared(program, given, diagnostics, secret_names)
+        prepared = Prepared(program, given, diagnostics, secret_names)
+        prepared.secrets.add(self._access.secrets())
+        return prepared
+
+    def needed_credentials(self, program: Program) -> list[dict[str, Any]]:
+        """Give what each step needs and from where it would come, without any value; raises RunRefused like `prepare`."""
+        return self._access.listed(program)
+
+    async def credentials_of(self, document: LoadedDocument, workflow_ids: list[str]) -> list[dict[str, Any]]:
+        """Give what the steps of workflows need, as `needed_credentials` does; raises like `prepare`."""
+        found: list[dict[str, Any]] = []
+        for workflow_id in workflow_ids:
+            program = await self._compiled(document, workflow_id)
+            found += [entry for entry in self.needed_credentials(program[0]) if entry not in found]
+        return found
+
+    def known_secrets(self) -> list[str]:
+        """Give every secret of credentials that has been looked up so far."""
+        return self._access.secrets()
+
+    async def _compiled(self, document: LoadedDocument, workflow_id: str) -> tuple[Program, list[Diagnostic]]:
+        program, diagnostics = await self.check(document, workflow_id)
+        if program is None:
+            at_source = any(found.rule == "source" for found in diagnostics)
+            refused = SourceInvalid if at_source else DocumentInvalid
+            raise refused(f"workflow '{workflow_id}' of {document.name} cannot be run", diagnostics)
+        return program, diagnostics
 
     async def run(
         self,
@@ -296,8 +325,11 @@ class Runner:
                 history.add(record)
                 notice(record)
 
+        def authorize(effect: SendHttp, send: Send) -> Send:
+            return self._access.authorize(effect, send, prepared.secrets)
+
         exchange = self._network.of_run(prepared.program.workflow_id, prepared.secrets)
-        http = Http(exchange, self._clock, notice, prepared.secrets)
+        http = Http(exchange, self._clock, notice, prepared.secrets, authorize)
         if interruption is not None:
             interruption.attach()
         try:
@@ -410,6 +442,11 @@ def _options(given: Mapping[str, Any]) -> Options:
     for name in given:
         if name not in known:
             raise TypeError(f"there is no option '{name}'; there are {', '.join(known)}")
+    if given.get("profile") is not None:
+        from treadle.drivers.config import read_profile  # noqa: PLC0415 - most runs have no config file
+
+        profile = read_profile(given["profile"], known)
+        given = {**(profile.options if profile else {}), **given}
     try:
         return msgspec.convert(dict(given), Options)
     except msgspec.ValidationError as error:

@@ -55,6 +55,14 @@ class Signal(Struct, forbid_unknown_fields=True, frozen=True):
     within: float = 2.0
 
 
+class Sent(Struct, forbid_unknown_fields=True, frozen=True):
+    """A request that the server must have seen; a header that is null must not have been there."""
+
+    line: str
+    headers: dict[str, str | None] = {}
+    body: str | None = None
+
+
 class Expect(Struct, forbid_unknown_fields=True, frozen=True):
     """What must be seen.
 
@@ -75,6 +83,7 @@ class Expect(Struct, forbid_unknown_fields=True, frozen=True):
         requests: what the server saw, in order; a last `...` stands for any more.
         headers: header fields that the first request must have.
         bodies: texts that its body must have, in this order.
+        sent: every request that the server must have seen, with header fields and body.
         report: members of the report file, by path; `*` stands for any value.
         no_report: there is no report file.
         max_memory: the most that the command may use, in MiB.
@@ -97,6 +106,7 @@ class Expect(Struct, forbid_unknown_fields=True, frozen=True):
     requests: list[str] | UnsetType = UNSET
     headers: dict[str, str] = {}
     bodies: list[str] = []
+    sent: list[Sent] | UnsetType = UNSET
     report: dict[str, Any] = {}
     no_report: bool = False
     max_memory: int | None = None
@@ -391,3 +401,10 @@ def _check_requests(expect: Expect, seen: list[Seen], story: str) -> None:
     for text in expect.bodies:
         at = seen[0].body.find(text, at)
         assert at >= 0, f"{text!r} is not in the body, or not in this order\n{seen[0].body!r}\n{story}"
+    if expect.sent is not UNSET:
+        assert [request.line for request in seen] == [wanted.line for wanted in expect.sent], story
+        for wanted, request in zip(expect.sent, seen, strict=True):
+            for name, value in wanted.headers.items():
+                found = request.headers.get(name.lower())
+                assert found == value, f"{wanted.line}: {name} is {found!r}\n{story}"
+            assert wanted.body in (None, request.body), f"{wanted.line}: {request.body!r}\n{story}"

@@ -81,7 +81,9 @@ def outcomes(document: LoadedDocument) -> None:
 
 async def runners(document: LoadedDocument, options: Mapping[str, Any]) -> None:
     assert_type(await run_async("dataiku", inputs={}, **options), Outcome)
-    async with Runner(server={"dss": "https://x.test"}, poll_interval=2) as runner:
+    async with Runner(
+        server={"dss": "https://x.test"}, poll_interval=2, credentials={"key": "k"}, prompt=print
+    ) as runner:
         assert_type(runner, Runner)
         assert_type(await runner.load("dataiku"), LoadedDocument)
         assert_type(await runner.run(document, "workflow", {}, observe=print), Outcome)
@@ -96,6 +98,7 @@ def settings() -> Options:
     Options("https://x.test")  # type: ignore[call-arg]
     Options(servr="https://x.test")  # type: ignore[call-arg]
     Options(timeout="5")  # type: ignore[arg-type]
+    Options(credentials={"oauth": {"client_id": "me", "hosts": ["x.test"]}}, profile="work", keep_tokens=True)
     return Options(server="https://x.test", source={"a": "b"}, timeout=1.5, max_steps=9, insecure=True, proxy=None)
 
 

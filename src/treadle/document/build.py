@@ -336,6 +336,7 @@ _DOCUMENT = (
                     Field("url", "url", _uri_reference, required=True),
                     Field("type", "type", one_of("openapi", "asyncapi", "arazzo", since={"asyncapi": "1.1"})),
                 ),
+                keep_extensions=True,
             ),
             at_least=1,
         ),

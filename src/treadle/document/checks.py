@@ -99,6 +99,8 @@ def _check_target(builder: Builder, step: model.Step) -> None:
         "workflowId": step.workflow_id,
     }
     given = [name for name, value in targets.items() if value is not None]
+    if not given and step.undescribed:
+        return
     if len(given) != 1:
         said = f"has {' and '.join(given)}" if given else "says neither operation nor workflow"
         builder.error(

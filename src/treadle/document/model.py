@@ -128,6 +128,11 @@ class Step(Struct, frozen=True):
     extensions: dict[str, Any] = {}
     at: Path = ()
 
+    @property
+    def undescribed(self) -> bool:
+        """Whether the step calls what no description knows (`x-operation`), and names no operation beside it."""
+        return "x-operation" in self.extensions and self.operation_id is None and self.operation_path is None
+
 
 class Workflow(Struct, frozen=True):
     """Workflow Object: inputs as a JSON Schema, steps in their order, outputs, and what all steps share."""
@@ -162,6 +167,7 @@ class SourceDescription(Struct, frozen=True):
     name: str
     url: str
     type: str | None = None
+    extensions: dict[str, Any] = {}
     at: Path = ()
 
 

@@ -1,7 +1,7 @@
 """Performs the requests of one run over an Exchange: redirects, cookies, repeats of safe requests."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from treadle.drivers.redirects import RedirectRefused, origin, redirected
@@ -23,6 +23,10 @@ FIRST_BACKOFF = 0.5
 
 Notice = Callable[[Repeated], None]
 """Is told of each repeat before its pause."""
+Send = Callable[[HttpRequest, float], Awaitable[HttpResponse | HttpFailed]]
+"""Sends one request within so many seconds."""
+Authorize = Callable[[SendHttp, Send], Send]
+"""Gives what sends the requests of an effect with its credentials."""
 
 
 class Http:
@@ -31,16 +35,22 @@ class Http:
     `secrets` are those of the run: they decide what a redirect may take elsewhere.
     """
 
-    __slots__ = ("_clock", "_connection", "_exchange", "_jars", "_notice", "_secrets", "last_url")
+    __slots__ = ("_authorize", "_clock", "_connection", "_exchange", "_jars", "_notice", "_secrets", "last_url")
 
     def __init__(
-        self, exchange: Exchange, clock: Clock, notice: Notice | None = None, secrets: Secrets | None = None
+        self,
+        exchange: Exchange,
+        clock: Clock,
+        notice: Notice | None = None,
+        secrets: Secrets | None = None,
+        authorize: Authorize | None = None,
     ) -> None:
         self._exchange = exchange
         self._connection = exchange.connection
         self._clock = clock
         self._notice = notice
         self._secrets = secrets or Secrets()
+        self._authorize = authorize
         self._jars: dict[str, Any] = {}
         self.last_url = ""
 
@@ -48,8 +58,11 @@ class Http:
         """Send a request; a safe one is repeated after a transient failure, within the step's own limit."""
         due = None if effect.timeout is None else self._clock.now() + effect.timeout
         attempt = 0
+        exchange: Send = self._exchange.exchange
+        if self._authorize is not None and (effect.security or effect.credentials):
+            exchange = self._authorize(effect, exchange)
         while True:
-            result = await self._follow(effect.request, due)
+            result = await self._follow(effect.request, due, exchange)
             attempt += 1
             if not _transient(result) or not effect.safe or attempt > self._connection.transport_retries:
                 return result
@@ -71,7 +84,7 @@ class Http:
         spread = 1 + 0.2 * (random.random() - 0.5)  # noqa: S311 - spreads load, guards nothing
         return float(FIRST_BACKOFF * 2 ** (attempt - 1) * spread)
 
-    async def _follow(self, request: HttpRequest, due: float | None) -> HttpResponse | HttpFailed:
+    async def _follow(self, request: HttpRequest, due: float | None, exchange: Send) -> HttpResponse | HttpFailed:
         """Send a request and follow its redirects; `due` is when the step's own time is over."""
         timeout = self._connection.request_timeout
         for hop in range(MAX_REDIRECTS + 1):
@@ -84,7 +97,7 @@ class Http:
                 hint = "the step's own timeout, or what was left of it"
                 what = f"for redirect {hop}" if hop else "to send it"
                 return HttpFailed("timeout", f"no time was left {what}", hint, sent=hop > 0)
-            result = await self._exchange.exchange(sent, timeout)
+            result = await exchange(sent, timeout)
             if isinstance(result, HttpFailed):
                 return result
             self.last_url = request.url

@@ -1,6 +1,7 @@
 """The options of a run: their names, their defaults, and what makes no sense."""
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -27,6 +28,9 @@ class Options(Struct, frozen=True, kw_only=True):
         timeout: limit of the whole run.
         record: the file that every exchange is written to, as an HTTP Archive with all secrets masked.
         replay: the recording that answers in place of the network.
+        credentials: by the name of a security scheme, or SOURCE:SCHEME: a token, a key, or fields.
+        profile: a profile of the config file, whose options and credentials are used where none are given.
+        keep_tokens: keep tokens in the system's keyring, and take them from there.
     """
 
     server: str | Mapping[str, str] | None = None
@@ -49,6 +53,19 @@ class Options(Struct, frozen=True, kw_only=True):
     proxy: str | None = None
     record: str | None = None
     replay: str | None = None
+    credentials: Mapping[str, Any] | None = None
+    profile: str | None = None
+    keep_tokens: bool = False
+
+    def __repr__(self) -> str:
+        """Show what differs from the defaults, and no credential."""
+        plain = Options()
+        shown = {
+            name: getattr(self, name) for name in self.__struct_fields__ if getattr(self, name) != getattr(plain, name)
+        }
+        if self.credentials is not None:
+            shown["credentials"] = dict.fromkeys(self.credentials, "***")
+        return f"Options({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.
@@ -125,6 +142,8 @@ def check_servers(program: Program) -> None:
     """
     for call in program.calls():
         server, source = call.server, call.operation.source
+        if not source:
+            continue  # x-operation names a whole URL, which was looked at when it was read
         host = host_of(server)
         hint = "name yours: --server https://HOST/BASE/PATH"
         if not host or not is_base(server):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Container, Iterable
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from treadle.document import model
 from treadle.engine import program
@@ -39,6 +39,8 @@ def read_call(scope: Scope, step: model.Step) -> program.Call | program.Workflow
         return None
     if step.workflow_id is not None:
         return _workflow_step(scope, step, step.workflow_id)
+    if step.undescribed:
+        return _undescribed_step(scope, step)
     if step.operation_id is None and step.operation_path is None:
         return None  # said when the document was built
     return _operation_step(scope, step)
@@ -171,10 +173,35 @@ def _operation_step(scope: Scope, step: model.Step) -> program.Call | None:
         _operation_unknown(scope, error, at)
         return None
     scope.findings.dialects(findings, text, at)
+    if operation.security:
+        from treadle.sources.security import at_server  # noqa: PLC0415 - many descriptions have no security
+
+        operation = structs.replace(operation, security=at_server(operation.security, server))
     arguments = _arguments(scope, step, operation)
     body = _body(scope, step, operation.body, operation.method)
     secret = _flows(scope, operation, arguments, body)
-    return program.Call(operation, server, arguments, body, secret)
+    return program.Call(operation, server, arguments, body, secret, _given(scope, step, operation.source))
+
+
+def _undescribed_step(scope: Scope, step: model.Step) -> program.Call | None:
+    from treadle.engine.undescribed import read_operation  # noqa: PLC0415 - few documents have x-operation
+
+    call = read_operation(scope, step)
+    if call is None:
+        return None
+    operation = call.operation
+    arguments = _arguments(scope, step, operation)
+    body = _body(scope, step, None, operation.method)
+    secret = _flows(scope, operation, arguments, body)
+    return structs.replace(call, arguments=arguments, body=body, flows=secret, given=_given(scope, step, ""))
+
+
+def _given(scope: Scope, step: model.Step, source: str) -> tuple[program.Given, ...]:
+    if "x-security" not in step.extensions and "x-security" not in scope.workflow.extensions:
+        return ()
+    from treadle.engine.credentials import given_credentials  # noqa: PLC0415 - few documents have x-security
+
+    return given_credentials(scope, step, source)
 
 
 def _flows(
@@ -182,11 +209,8 @@ def _flows(
 ) -> tuple[Flow, ...]:
     """Mark the inputs that flow to where credentials go, and give what else does: that is known when it is sent."""
     source = scope.linked.sources.get(operation.source)
-    keys = (
-        frozenset()
-        if source is None or source.description is None
-        else key_places(source.description.security_schemes())
-    )
+    description = None if source is None else source.description
+    keys = frozenset() if description is None else key_places(description.security_schemes())
     found: list[Flow] = []
     for spec, value in ((argument.spec, argument.value) for argument in arguments):
         if credential(spec.name, spec.location) or key_place(spec.name, spec.location) in keys:

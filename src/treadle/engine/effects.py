@@ -4,16 +4,23 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from treadle.sources.needs import Alternatives, Credential
 from treadle.sources.request import IDEMPOTENT_METHODS, SAFE_METHODS, HttpRequest
 
 
 class SendHttp(Struct, frozen=True, tag=True):
-    """Send one request; `timeout` in seconds is the step's own limit, or None where the step has none."""
+    """Send one request; `timeout` in seconds is the step's own limit, or None where the step has none.
+
+    `security` is what the operation requires and the step has not set; the driver applies what it has for one of the
+    alternatives just before it sends. `credentials` are those that the document itself gives (`x-security`).
+    """
 
     id: str
     step_id: str
     request: HttpRequest
     timeout: float | None = None
+    security: Alternatives = ()
+    credentials: tuple[Credential, ...] = ()
 
     @property
     def safe(self) -> bool:
@@ -37,11 +44,15 @@ class Sleep(Struct, frozen=True, tag=True):
 
 
 class HttpResponse(Struct, frozen=True, tag=True):
-    """The answer to a SendHttp: header fields as received, body decoded from its content coding."""
+    """The answer to a SendHttp: header fields as received, body decoded from its content coding.
+
+    `note` is what the driver has to say about a refusal: which credential was missing, or not accepted.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    note: str | None = None
 
 
 class HttpFailed(Struct, frozen=True, tag=True):

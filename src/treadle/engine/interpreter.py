@@ -17,7 +17,7 @@ from treadle.engine.frame import Detour, Ends, Frame
 from treadle.engine.journal import Failure, Record
 from treadle.engine.messages import Response, said_by_server
 from treadle.engine.program import Action, Poll, Program, Step, WorkflowCall
-from treadle.engine.requests import request_of
+from treadle.engine.requests import request_of, security_of
 from treadle.engine.secret_flows import answered, flowing
 from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import Secrets
@@ -245,13 +245,14 @@ class Run:
             self._state.secrets.learn(flowing(step.call, frame.context))
         try:
             request = request_of(step.call, frame.context, lambda rule, message: self._state.warn(rule, message, now))
+            security = security_of(step.call, request, frame.context)
         except RequestInvalid as error:
             failure = Failure("request", f"step '{step.step_id}': {error.message}", step.step_id, error.hint)
             self._ended(step, StepStatus.FAILED, (), None, now, failure)
             return
         left = self._state.time_left(now)
         limits = [limit for limit in (step.timeout, left) if limit is not None]
-        effect = SendHttp(frame.effect_id, frame.place, request, min(limits) if limits else None)
+        effect = SendHttp(frame.effect_id, frame.place, request, min(limits) if limits else None, *security)
         self._effect = effect
         self._state.step_began(now, request, idempotent=effect.idempotent)
 
@@ -299,7 +300,7 @@ class Run:
             return
         message = f"step '{step.step_id}' failed: {request.method} {request.url} answered {response.status}"
         said = said_by_server(frame.context.response.body(), self._state.secrets)
-        hint = f"the server says: {said}" if said else None
+        hint = "; ".join(filter(None, (response.note, f"the server says: {said}" if said else None))) or None
         failure = Failure("criteria", message + why, step.step_id, hint)
         self._ended(step, StepStatus.FAILED, criteria, response, now, failure)
 

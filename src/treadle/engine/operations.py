@@ -45,11 +45,27 @@ class Operations:
         operation = self._by_path(text, findings) if by_path else self._by_id(text, findings)
         return operation, self._server(operation)
 
+    def described(self, name: str) -> Description:
+        """Give the description of a source.
+
+        Raises:
+            OperationUnknown: there is no such source, or it is no API description.
+        """
+        return self._described(name)
+
     def _server(self, operation: Operation) -> str:
         named = self.servers.get(operation.source) or self.servers.get("")
+        named = named or self._extended(operation.source)
         if not named and unset(operation.server):
             raise no_value(operation.source, operation.server)
         return named or operation.server
+
+    def _extended(self, name: str) -> str | None:
+        """Give the `x-serverUrl` of a source description: Redocly's users write there which server to use."""
+        source = next((entry for entry in self.document.source_descriptions if entry.name == name), None)
+        url = None if source is None else source.extensions.get("x-serverUrl")
+        # Redocly's Respect, too, takes the description's own server where it is no http URL.
+        return url if isinstance(url, str) and url.startswith(("http://", "https://")) else None
 
     def _need(self, *names: str) -> None:
         """Make sure that the sources of these names are at hand, or all of them where none is named."""

@@ -6,6 +6,8 @@ Nothing is sent for it. What only an answer can tell stands in the requests as t
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from msgspec import structs
+
 from treadle.engine.program import Action, Argument, Call, Program, Step, Workflow, WorkflowCall
 from treadle.engine.secret_flows import credential, flowing
 from treadle.engine.secret_inputs import secret_values
@@ -107,6 +109,9 @@ def _request(call: Call, context: Context, caller: str) -> dict[str, Any]:
         entry["leftOut"] = left_out
     if fails:
         entry["fails"] = fails
+    if call.url is not None:  # x-operation
+        url = _with_unknown(to_text(_value(call.url, context, unknown)), unknown)
+        call = structs.replace(call, server=url)
     try:
         request = build_request(call.operation, call.server, given, None)
     except RequestInvalid as error:
@@ -201,12 +206,16 @@ def _credentials(step: Step, call: Call) -> Iterator[dict[str, Any]]:
                 "stepId": step.step_id,
                 "name": argument.spec.name,
                 "in": argument.spec.location,
-                "from": _sources(argument),
+                "from": _sources(argument.value),
             }
+    for given in call.given:
+        sources = [source for _, value in given.values for source in _sources(value)]
+        name, location = given.need.name, given.need.location
+        yield {"stepId": step.step_id, "name": name, "in": location, "from": list(dict.fromkeys(sources))}
 
 
-def _sources(argument: Argument) -> list[str]:
-    return list(dict.fromkeys(dump(node) for node in payload.expressions(argument.value)))
+def _sources(value: Payload) -> list[str]:
+    return list(dict.fromkeys(dump(node) for node in payload.expressions(value)))
 
 
 def _action(program: Program, workflow: Workflow, when: str, action: Action) -> dict[str, Any]:

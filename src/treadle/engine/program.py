@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from treadle.expressions.criteria import Test
 from treadle.expressions.payload import Payload
+from treadle.sources.needs import SecurityNeed
 from treadle.sources.operation import Operation, ParameterSpec
 
 POLL_BACKOFF = 1.5
@@ -44,14 +45,26 @@ class Flow(Struct, frozen=True):
     value: Payload
 
 
+class Given(Struct, frozen=True):
+    """What a document gives for a security scheme (`x-security`), by the fields of a Credential."""
+
+    need: SecurityNeed
+    values: tuple[tuple[str, Payload], ...]
+
+
 class Call(Struct, frozen=True, tag=True):
-    """An operation with everything it takes; `server` is the base URL it is sent to."""
+    """An operation with everything it takes; `server` is the base URL it is sent to.
+
+    `url` stands in place of server and path where `x-operation` gives an expression.
+    """
 
     operation: Operation
     server: str
     arguments: tuple[Argument, ...] = ()
     body: Body | None = None
     flows: tuple[Flow, ...] = ()
+    given: tuple[Given, ...] = ()
+    url: Payload | None = None
 
 
 class WorkflowCall(Struct, frozen=True, tag=True):

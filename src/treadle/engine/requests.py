@@ -9,6 +9,7 @@ from treadle.engine.program import Body, Call, WorkflowCall
 from treadle.expressions.evaluate import Context, Missing
 from treadle.expressions.payload import resolve
 from treadle.expressions.syntax import Template
+from treadle.sources.needs import Alternatives, Credential
 from treadle.sources.request import Argument, HttpRequest, RequestInvalid, build_request
 
 Warn = Callable[[str, str], None]
@@ -21,6 +22,10 @@ def request_of(call: Call, context: Context, warn: Warn) -> HttpRequest:
     Raises:
         RequestInvalid: a value that it needs is missing or does not fit; nothing was sent.
     """
+    if call.url is not None:
+        from treadle.engine.undescribed import located  # noqa: PLC0415 - few documents have x-operation
+
+        call = located(call, context)
     arguments = []
     missing: list[Missing] = []
     for argument in call.arguments:
@@ -45,6 +50,38 @@ def request_of(call: Call, context: Context, warn: Warn) -> HttpRequest:
     context.method = request.method
     context.request = Request(request, arguments, payload)
     return request
+
+
+def security_of(call: Call, request: HttpRequest, context: Context) -> tuple[Alternatives, tuple[Credential, ...]]:
+    """Give what the operation requires and the step has not set, and the credentials that the document gives.
+
+    Raises:
+        RequestInvalid: a value of `x-security` is missing; nothing was sent.
+    """
+    credentials: tuple[Credential, ...] = ()
+    if call.given:
+        from treadle.engine.credentials import credentials_of  # noqa: PLC0415 - few documents have x-security
+
+        credentials = credentials_of(call.given, context)
+    if not call.operation.security:
+        return (), credentials
+    from treadle.sources.security import unmet  # noqa: PLC0415 - many descriptions have no security
+
+    return unmet(call.operation.security, request, credentials), credentials
+
+
+def open_needs(call: Call) -> Alternatives:
+    """Give what a call's operation requires and its step does not set, as far as the document tells beforehand."""
+    if not call.operation.security:
+        return ()
+    from treadle.sources.security import unmet  # noqa: PLC0415 - many descriptions have no security
+
+    places = [(argument.spec.name, argument.spec.location) for argument in call.arguments]
+    headers = [(name, "") for name, location in places if location == "header"]
+    headers += [("Cookie", f"{name}=") for name, location in places if location == "cookie"]
+    query = "&".join(name for name, location in places if location == "query")
+    request = HttpRequest(call.operation.method, f"{call.server}?{query}", tuple(headers))
+    return unmet(call.operation.security, request, [Credential(given.need) for given in call.given])
 
 
 def _payload(body: Body, context: Context, warn: Warn) -> Any:

@@ -13,6 +13,7 @@ from treadle import pointer
 from treadle.errors import TreadleError
 from treadle.sources import swagger
 from treadle.sources.content import IGNORED_HEADERS, read_body, value_types
+from treadle.sources.needs import Alternatives
 from treadle.sources.operation import DEFAULT_STYLES, FORM, STYLES, Operation, ParameterSpec
 from treadle.sources.places import PathItem, Place, found_at, mapping, path_item, sequence
 from treadle.sources.references import DocumentsMissing, ReferenceInvalid, Registry, Resolved
@@ -266,7 +267,16 @@ class Description:
             operation_id=_operation_id(operation.value),
             parameters=tuple(spec for spec in read if spec is not None),
             body=read_body(body.value, self.registry, body.base),
+            security=self._security(operation.value),
         )
+
+    def _security(self, operation: dict[str, Any]) -> Alternatives:
+        root = self.root.value.get("security")
+        if "security" not in operation and not root:
+            return ()
+        from treadle.sources.security import read_security  # noqa: PLC0415 - many descriptions have no security
+
+        return read_security(operation, root, self.security_schemes(), self.registry, self.root.base, self.name)
 
     def _place(self, item: PathItem, operation: Resolved) -> Place:
         """Follow the references of an operation, all of them before saying what is missing."""

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from treadle.sources.needs import Alternatives
+
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -87,6 +89,7 @@ class Operation(Struct, frozen=True):
         path: the path template, with its leading slash.
         server: the URL of the first server with its variables filled in; relative where the description is a file.
         operation_id: its operationId, if it has one.
+        security: what it requires, as alternatives.
     """
 
     source: str
@@ -96,6 +99,7 @@ class Operation(Struct, frozen=True):
     operation_id: str | None = None
     parameters: tuple[ParameterSpec, ...] = ()
     body: BodySpec | None = None
+    security: Alternatives = ()
 
     def parameter(self, name: str, location: str) -> ParameterSpec | None:
         """Give the declared parameter; header names are case-insensitive, all others are not.

@@ -92,21 +92,35 @@ def run(document: str, workflow: str | None, **options: Any) -> None:
 
 
 def _run(document: str, workflow: str | None, options: dict[str, Any]) -> int:
-    from treadle.errors import RunRefused  # noqa: PLC0415
     from treadle.surfaces.bodyfolder import body_folder  # noqa: PLC0415
     from treadle.surfaces.inputs import given_inputs  # noqa: PLC0415
     from treadle.surfaces.reportfile import report_file  # noqa: PLC0415
 
-    if options["client_key"] and not options["client_cert"]:
-        raise RunRefused("--client-key is of no use without --client-cert", hint="name the certificate too")
     report_path = report_file(options.pop("report"))
     results = Results(report_path, body_folder(options.pop("save_bodies"), report_path))
-    options["server"] = _named(options["server"], "server")
-    options["source"] = _named(options["source"], "source")
-    options["server_var"] = _named(options["server_var"], "server-var")
+    options = _prepared_options(options)
     # Before the event loop, which would keep Ctrl-C from ending a read of standard input.
     given = given_inputs(options.pop("given"), options.pop("inputs"), lines_of=_variable("given", "TREADLE_INPUT"))
     return asyncio.run(_run_with(document, workflow, given, results, options))
+
+
+def _prepared_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Give the options that more than one command has as a Runner takes them."""
+    from treadle.errors import RunRefused  # noqa: PLC0415
+
+    if options["client_key"] and not options["client_cert"]:
+        raise RunRefused("--client-key is of no use without --client-cert", hint="name the certificate too")
+    named = {name: _named(options[name], name.replace("_", "-")) for name in ("server", "source", "server_var")}
+    given = {name: value for name, value in options.items() if name != "credential"}
+    return {**given, **named, "credentials": _credentials(options["credential"])}
+
+
+def _credentials(given: tuple[str, ...]) -> dict[str, Any] | None:
+    if not given:
+        return None
+    from treadle.drivers.credentials import parsed  # noqa: PLC0415
+
+    return parsed(given)
 
 
 def _variable(option: str, variable: str) -> str | None:
@@ -130,13 +144,13 @@ async def _run_with(
         received.append(number)
         interruption.request(f"interrupted by {number.name}")
 
-    async with Runner(**options) as runner, _recorded(runner):
+    async with Runner(prompt=lambda line: tell(say, line), **options) as runner, _recorded(runner):
         # Until here a signal ends the process at once: nothing was sent, and there is nothing to tidy up.
         prepared = await runner.prepare(document, workflow, given.values, secret_names=given.secret)
         if not shown["quiet"]:
             tell(_show_warnings, prepared, options["insecure"])
         if dry:
-            _show_plan(prepared, as_json=shown["as_json"])
+            _show_plan(runner, prepared, as_json=shown["as_json"])
             return 0
         if options["proxy"] is None and options["replay"] is None:
             preload()
@@ -187,12 +201,14 @@ def _show_warnings(prepared: "Prepared", insecure: bool) -> None:  # noqa: FBT00
         say("warning[insecure]: TLS certificates are not verified")
 
 
-def _show_plan(prepared: "Prepared", *, as_json: bool) -> None:
+def _show_plan(runner: "Runner", prepared: "Prepared", *, as_json: bool) -> None:
     from treadle.engine.plan import plan  # noqa: PLC0415
     from treadle.surfaces.plan import plan_lines  # noqa: PLC0415
     from treadle.surfaces.report import json_text  # noqa: PLC0415
 
-    shown = prepared.secrets.value(plan(prepared.program, prepared.inputs, prepared.secrets))
+    whole = plan(prepared.program, prepared.inputs, prepared.secrets)
+    whole["credentials"] += runner.needed_credentials(prepared.program)
+    shown = prepared.secrets.value(whole)
     print(json_text(shown, sys.stdout) if as_json else "\n".join(plan_lines(shown)))
     sys.stdout.flush()
 
@@ -298,6 +314,56 @@ def _check(
         print(f"{counted(len(sources), 'document')}: {said}")
     sys.stdout.flush()
     return EXIT_INVALID if errors(found) else 0
+
+
+@main.command()
+@click.argument("document", metavar="SOURCE")
+@click.argument("workflow", required=False)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, envvar="TREADLE_FORMAT"
+)
+@click.option(
+    "--credentials", "listed", is_flag=True, help="List the credentials it will need and from where they would come."
+)
+@with_options(RUN_OPTIONS)
+def show(document: str, workflow: str | None, form: str, *, listed: bool, **options: Any) -> None:
+    """Show what is in a document: workflows, inputs, steps, outputs. Nothing is sent to the described APIs.
+
+    \b
+    Example:
+      treadle show dataiku --credentials
+    """  # noqa: D301
+    sys.exit(guarded(lambda: _show(document, workflow, form, options, listed=listed)))
+
+
+def _show(document: str, workflow: str | None, form: str, options: dict[str, Any], *, listed: bool) -> int:
+    from treadle.surfaces.report import json_text  # noqa: PLC0415
+    from treadle.surfaces.show import show_lines  # noqa: PLC0415
+
+    value = asyncio.run(_shown(document, workflow, _prepared_options(options), listed=listed))
+    print(json_text(value, sys.stdout) if form == "json" else "\n".join(show_lines(value)))
+    sys.stdout.flush()
+    return 0
+
+
+async def _shown(document: str, workflow: str | None, options: dict[str, Any], *, listed: bool) -> dict[str, Any]:
+    from treadle.api import Runner  # noqa: PLC0415
+    from treadle.engine.secrets import Secrets  # noqa: PLC0415
+    from treadle.errors import RunRefused  # noqa: PLC0415
+    from treadle.surfaces.show import shown  # noqa: PLC0415
+
+    async with Runner(**options) as runner:
+        loaded = await runner.load(document)
+        ids = [workflow] if workflow is not None else loaded.workflow_ids
+        flows = [found for found in loaded.document.workflows if found.workflow_id in ids]
+        if not flows:
+            known = ", ".join(loaded.workflow_ids)
+            raise RunRefused(f"{loaded.name} has no workflow '{workflow}'", hint=f"it has {known}")
+        value = shown(loaded.document, flows, loaded.reading.value)
+        if listed:
+            value["credentials"] = await runner.credentials_of(loaded, ids)
+        whole: dict[str, Any] = Secrets(runner.known_secrets()).value(value)
+        return whole
 
 
 main.add_command(dataiku)

@@ -17,6 +17,20 @@ EXIT_FAILED = 1
 EXIT_INVALID = 2
 
 
+class Refusal(click.ClickException):
+    """A refusal of ours while the command line is still being read."""
+
+    exit_code = EXIT_INVALID
+
+    def __init__(self, error: Any) -> None:
+        super().__init__(error.message)
+        self._error = error
+
+    def show(self, file: Any = None) -> None:  # noqa: ARG002 - click's signature; it goes to stderr
+        """Write it as any other."""
+        _say(self._error)
+
+
 def guarded(work: Callable[[], int]) -> int:
     """Do the work and give its exit code; whatever it raises becomes a message and an exit code."""
     from treadle.errors import TreadleError  # noqa: PLC0415 - help and version do without it

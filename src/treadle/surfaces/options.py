@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from treadle.surfaces.guard import Refusal
+
 
 class Seconds(click.ParamType[float]):
     """A number of seconds: finite, not negative, and above zero where `zero` makes no sense."""
@@ -31,6 +33,27 @@ class Line(click.types.StringParamType):
     """A text which the environment holds as a line: it may have blanks."""
 
     envvar_list_splitter = "\n"
+
+
+def use_profile(context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    """Take the values of options that are given nowhere else from a profile of the config file; give its name."""
+    from treadle.drivers.config import read_profile  # noqa: PLC0415 - help does without it
+    from treadle.drivers.settings import Options  # noqa: PLC0415
+    from treadle.errors import TreadleError  # noqa: PLC0415
+
+    try:
+        profile = read_profile(name, Options.__struct_fields__)
+    except TreadleError as error:
+        raise Refusal(error) from error
+    if profile is None:
+        return None
+    context.default_map = {option: _as_given(value) for option, value in profile.options.items()}
+    return profile.name
+
+
+def _as_given(value: Any) -> Any:
+    """Give a value as the command line has it: `server = {name = "URL"}` becomes NAME=URL."""
+    return [f"{name}={entry}" for name, entry in value.items()] if isinstance(value, dict) else value
 
 
 COUNT = click.IntRange(min=0)
@@ -75,6 +98,26 @@ RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("proxy", {"metavar": "URL", "help": "Send requests through this proxy."}),
     ("record", {"metavar": "FILE", "help": "Write every exchange to this HTTP Archive (HAR), secrets masked."}),
     ("replay", {"metavar": "FILE", "help": "Take answers from this recording; nothing is sent, nobody waits."}),
+    (
+        "credential",
+        {
+            "multiple": True,
+            "type": Line(),
+            "metavar": "SCHEME[.FIELD]=VALUE",
+            "help": "A credential for a security scheme: text, env:VARIABLE, @file or keyring:SERVICE/USER. "
+            "See docs/credentials.md.",
+        },
+    ),
+    (
+        "profile",
+        {
+            "metavar": "NAME",
+            "is_eager": True,
+            "callback": use_profile,
+            "help": "Options and credentials of this profile of the config file.",
+        },
+    ),
+    ("keep-tokens", {"is_flag": True, "help": "Keep tokens in the system's keyring, and take them from there."}),
 )
 """The options of Options, as they stand on the command line."""
 

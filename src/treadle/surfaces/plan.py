@@ -25,8 +25,15 @@ def _lines(plan: dict[str, Any]) -> Iterator[str]:
     if plan["credentials"]:
         yield "credentials"
         for entry in plan["credentials"]:
-            source = ", ".join(entry["from"]) or "the document itself"
-            yield f"  {entry['name']} in {entry['in']} of step {entry['stepId']}: from {source}"
+            yield f"  {_credential(entry)}"
+
+
+def _credential(entry: dict[str, Any]) -> str:
+    source = ", ".join(entry["from"])
+    if "scheme" not in entry:
+        return f"{entry['name']} in {entry['in']} of step {entry['stepId']}: from {source or 'the document itself'}"
+    where = f"from {source}" if source else f"missing; give {entry['give']}"
+    return f"{entry['scheme']} ({entry['kind']}) of step {entry['stepId']}: {where}"
 
 
 def _step(number: int, step: dict[str, Any]) -> Iterator[str]:
