@@ -16,8 +16,9 @@ import msgspec
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.documents import Library, Linkage, LoadedDocument, Text
 from treadle.drivers.http import Http
+from treadle.drivers.policy_file import tightened
 from treadle.drivers.run import Clock, SystemClock, drive, interrupted
-from treadle.drivers.settings import Options, check_servers
+from treadle.drivers.settings import Options, check_policy, check_servers
 from treadle.drivers.transport import Transport
 from treadle.engine.effects import HttpFailed, SendHttp
 from treadle.engine.entry import entry_inputs
@@ -34,6 +35,7 @@ from treadle.version import __version__
 
 Observe = Callable[[Record], None]
 """Is shown each record of a run as it happens."""
+_INSECURE = Diagnostic("insecure", Severity.WARNING, "TLS certificates are not verified")
 _T = TypeVar("_T")
 
 
@@ -145,11 +147,14 @@ class Runner:
     """
 
     def __init__(self, *, clock: Clock | None = None, **options: Any) -> None:
-        self.options = options.pop("options", None) or _options(options)
+        self.options, self._policy = tightened(options.pop("options", None) or _options(options))
         self._clock = clock or SystemClock()
         self._limits = self.options.limits()
-        self._transport = Transport(self.options.connection(), f"treadle/{__version__}")
-        self._library = Library(BUNDLES, self._fetch)
+        self._transport = Transport(
+            self.options.connection(), f"treadle/{__version__}", policy=self._policy, clock=self._clock
+        )
+        files = self._policy.files if self._policy is not None else None
+        self._library = Library(BUNDLES, self._fetch, no_files=None if files is None else files.by)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._programs: WeakKeyDictionary[LoadedDocument, dict[str, tuple[Program, list[Diagnostic]]]]
@@ -244,11 +249,17 @@ class Runner:
         sendable = self._sendable.setdefault(loaded, set())
         if chosen not in sendable:
             check_servers(program)
+            if self._policy is not None:
+                check_policy(program, self._policy)
             sendable.add(chosen)
         given: Any = {} if inputs is None else inputs  # not everybody has a type checker
         if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
             raise RunRefused("the inputs are no mapping of names to values", hint="for example {'projectKey': 'DEMO'}")
-        return Prepared(program, given, diagnostics, secret_names)
+        if self.options.insecure:
+            diagnostics = [*diagnostics, _INSECURE]
+        prepared = Prepared(program, given, diagnostics, secret_names)
+        prepared.secrets.add(self._transport.secrets)
+        return prepared
 
     async def run(
         self,
@@ -284,12 +295,12 @@ class Runner:
             interruption.attach()
         try:
             await drive(run, http, append, self._clock, timeout=self.options.timeout)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if interruption is None or interruption.reason is None or task is None:
                 raise
             task.uncancel()
-            await append(run.stop("cancelled", interrupted(run, interruption.reason), self._clock.now()))
+            await append(run.stop("cancelled", interrupted(run, interruption.reason, error), self._clock.now()))
         return Outcome(run, history, prepared.diagnostics, prepared.secrets)
 
     def _check_usable(self) -> None:

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
 
+from treadle.drivers.connection import Connection
 from treadle.drivers.http import Http
-from treadle.drivers.transport import Connection, Transport
+from treadle.drivers.transport import Transport
 from treadle.engine.effects import SendHttp
 from treadle.sources.request import HttpRequest
 
@@ -65,9 +66,10 @@ async def speaking(*answers: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
 @asynccontextmanager
 async def client(clock: StillClock | None = None, **connection: object) -> AsyncIterator[Http]:
     """Give a performer of requests with a pool of its own."""
-    transport = Transport(Connection(**connection), "treadle-tests")  # type: ignore[arg-type]
+    clock = clock or StillClock()
+    transport = Transport(Connection(**connection), "treadle-tests", clock=clock)  # type: ignore[arg-type]
     try:
-        yield Http(transport, clock or StillClock())
+        yield Http(transport, clock)
     finally:
         await transport.close()
 

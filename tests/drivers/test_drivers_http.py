@@ -10,8 +10,10 @@ import pytest
 from aiohttp import web
 from served import NOON, StillClock, client, request, serving, speaking
 
+from treadle.drivers.connection import Connection
 from treadle.drivers.http import Http, origin, redirected
-from treadle.drivers.transport import Connection, Transport, tls_context
+from treadle.drivers.tls import tls_context
+from treadle.drivers.transport import Transport
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.errors import RunRefused
 from treadle.sources.request import HttpRequest
@@ -379,7 +381,11 @@ def test_what_is_no_http():
             return await http.send(request("POST", url))
 
     result = asyncio.run(run())
-    assert (result.kind, result.sent, result.hint) == ("protocol", True, "is this an HTTP server?")
+    assert (result.kind, result.sent, result.hint) == (
+        "protocol",
+        True,
+        "is this an HTTP server, and right about its lengths?",
+    )
 
 
 def test_a_server_without_tls():

@@ -101,8 +101,9 @@ class Library:
     "Identity-Based Referencing").
     """
 
-    def __init__(self, bundles: Mapping[str, Bundled], fetch: Fetch) -> None:
+    def __init__(self, bundles: Mapping[str, Bundled], fetch: Fetch, *, no_files: str | None = None) -> None:
         self._bundles = bundles
+        self._no_files = no_files
         self._fetch = fetch
         self._identified: WeakValueDictionary[str, LoadedDocument] = WeakValueDictionary()
 
@@ -213,6 +214,7 @@ class Library:
                 if problem is not None:
                     return None, [*loaded.diagnostics, problem]
                 continue
+            refuse_sockets_from_afar(linkage, compiled.program)
             return compiled.program, compiled.diagnostics
         raise RunRefused(f"the sources of {loaded.name} refer to more than {MAX_ROUNDS} documents")
 
@@ -221,6 +223,7 @@ class Library:
         for uri in missing.uris:
             try:
                 refuse_files_from_afar(missing.base, uri)
+                self._refuse_files(uri)
                 if linkage.offline and not uri.startswith("file:"):
                     _leave_out(linkage.linked, missing.base)
                     return None
@@ -273,12 +276,21 @@ class Library:
     def _uri(self, loaded: LoadedDocument, source: model.SourceDescription, override: str | None) -> str:
         if override is not None:
             path = self._bundled(override, "document" if source.type == "arazzo" else "description")
-            return source_uri(str(path) if path else override)
+            if path is not None:
+                return path.absolute().as_uri()
+            uri = source_uri(override)
+            self._refuse_files(uri)
+            return uri
         uri = urldefrag(urljoin(loaded.base, source.url)).url
         if uri not in self._identified:
             uri = source_uri(uri)
             refuse_files_from_afar(loaded.uri, uri)
+            self._refuse_files(uri)
         return uri
+
+    def _refuse_files(self, uri: str) -> None:
+        if uri.startswith("file:") and self._no_files is not None:
+            raise RunRefused(f"{self._no_files} allows no files", hint="name it by an http(s) URL, or a bundled name")
 
     def _hint(self, loaded: LoadedDocument, name: str) -> str:
         """Say how to name another source, and which bundle has the operations that the document asks for."""
@@ -371,6 +383,25 @@ def source_uri(source: str) -> str:
     if scheme.lower() == "file" and rest.startswith(("/", "localhost/")):
         return f"file://{rest.removeprefix('localhost')}"
     raise RunRefused(f"documents are not loaded from {source}", hint="give a path, or an http, https or file URL")
+
+
+def refuse_sockets_from_afar(linkage: Linkage, program: Program | None) -> None:
+    """Make sure that what was loaded from the network leads to no Unix socket of this machine.
+
+    Descriptions refer to each other, so one from the network is reason enough to ask who named the socket.
+
+    Raises:
+        RunRefused: it may do so.
+    """
+    loaded = (linkage.loaded.uri, *linkage.registry.documents)
+    if program is None or all(uri.startswith("file:") for uri in loaded):
+        return
+    for call in program.calls():
+        source = call.operation.source
+        named = linkage.servers.get(source) or linkage.servers.get("")
+        if call.server.startswith("http+unix:") and call.server != named:
+            hint = f"name it yourself, if you mean it: --server {source}={call.server}"
+            raise RunRefused(f"source '{source}' names a Unix socket, which nothing from the network may", hint=hint)
 
 
 def refuse_files_from_afar(base: str, uri: str) -> None:

@@ -1,11 +1,13 @@
 """Performs the requests of one run over a Transport: redirects, cookies, repeats of safe requests."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
-from treadle.drivers.run import Clock
+from treadle.drivers.run import Clock, unsent
+from treadle.drivers.sockets import SCHEME, socket_and_url
 from treadle.drivers.transport import Transport
 from treadle.engine.effects import HttpFailed, HttpResponse, SendHttp
 from treadle.engine.journal import Repeated
@@ -68,6 +70,7 @@ class Http:
     async def _follow(self, request: HttpRequest, due: float | None) -> HttpResponse | HttpFailed:
         """Send a request and follow its redirects; `due` is when the step's own time is over."""
         timeout = self._connection.request_timeout
+        limited = due is not None
         for hop in range(MAX_REDIRECTS + 1):
             sent = self._with_cookies(request) if self._jars else request
             if hop == 1 and due is None:
@@ -78,7 +81,10 @@ class Http:
                 hint = "the step's own timeout, or what was left of it"
                 what = f"for redirect {hop}" if hop else "to send it"
                 return HttpFailed("timeout", f"no time was left {what}", hint, sent=hop > 0)
-            result = await self._transport.exchange(sent, timeout)
+            if limited and due is not None:
+                result = await self._in_time(sent, timeout, due - self._clock.now())
+            else:
+                result = await self._transport.exchange(sent, timeout)
             if isinstance(result, HttpFailed):
                 return result
             self.last_url = request.url
@@ -94,6 +100,18 @@ class Http:
                 return HttpFailed("redirect", f"the answer redirects to {location}, which is no http URL", sent=True)
         return HttpFailed("redirect", f"more than {MAX_REDIRECTS} redirects", "the server redirects in a circle")
 
+    async def _in_time(self, request: HttpRequest, timeout: float, left: float) -> HttpResponse | HttpFailed:
+        """Send a request of a step that has a limit of its own, which waiting for a turn counts in, too."""
+        try:
+            async with asyncio.timeout(left):
+                return await self._transport.exchange(request, timeout)
+        except TimeoutError as error:
+            if unsent(error):
+                hint = "the step's own timeout; waiting for a turn (--rate, the server's limits) and a connection counts in"
+                return HttpFailed("timeout", f"it could not be sent within {left:.3g} s", hint)
+            hint = "the step's own timeout, or what was left of it"
+            return HttpFailed("timeout", f"no answer within {left:.3g} s", hint, sent=True)
+
     def _with_cookies(self, request: HttpRequest) -> HttpRequest:
         try:
             jar = self._jars.get(origin(request.url))
@@ -101,9 +119,7 @@ class Http:
             return request
         if jar is None:
             return request
-        from yarl import URL  # noqa: PLC0415 - not before a cookie has to be kept
-
-        kept = [f"{name}={morsel.value}" for name, morsel in jar.filter_cookies(URL(request.url)).items()]
+        kept = [f"{name}={morsel.value}" for name, morsel in jar.filter_cookies(_cookie_url(request.url)).items()]
         if not kept:
             return request
         given = [value for name, value in request.headers if name.lower() == "cookie"]
@@ -115,15 +131,23 @@ class Http:
         if not given:
             return
         import aiohttp  # noqa: PLC0415 - not before a cookie has to be kept
-        from yarl import URL  # noqa: PLC0415
 
         jar = self._jars.setdefault(origin(url), aiohttp.CookieJar(unsafe=True))
-        jar.update_cookies_from_headers(given, URL(url))
+        jar.update_cookies_from_headers(given, _cookie_url(url))
+
+
+def _cookie_url(url: str) -> Any:
+    """Give a URL as the jar of its origin knows it."""
+    from yarl import URL  # noqa: PLC0415 - not before a cookie has to be kept
+
+    return URL(socket_and_url(url)[1] if url.startswith(SCHEME) else url)
 
 
 def origin(url: str) -> str:
-    """Give scheme, host and port of a URL (RFC 6454)."""
+    """Give scheme, host and port of a URL (RFC 6454), or scheme and path of a Unix socket."""
     parts = urlsplit(url)
+    if parts.scheme == "http+unix":
+        return f"{SCHEME}{parts.netloc}"
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return f"{parts.scheme}://{parts.hostname}:{port}"
 
@@ -135,7 +159,12 @@ def redirected(request: HttpRequest, location: str) -> HttpRequest:
         ValueError: it leads to no http URL.
     """
     # Servers also write what a URL has no place for, as browsers let them.
-    url = urljoin(request.url, quote(location, safe="%:/?#[]@!$&'()*+,;=~"))
+    base, local = request.url, request.url.startswith(SCHEME)
+    if local:  # a path of the socket's server stays there; whatever names a host leaves it
+        base = request.url.replace(SCHEME, "http://", 1)
+    url = urljoin(base, quote(location, safe="%:/?#[]@!$&'()*+,;=~"))
+    if local and urlsplit(url).netloc == urlsplit(base).netloc:
+        url = url.replace("http://", SCHEME, 1)
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url} is no http URL")
     headers = request.headers

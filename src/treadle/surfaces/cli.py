@@ -13,8 +13,8 @@ import click
 from treadle.surfaces.dataiku import dataiku
 from treadle.surfaces.guard import EXIT_INVALID, guarded
 from treadle.surfaces.interrupt import SIGNALS, handed_to
-from treadle.surfaces.options import RUN_OPTIONS, Line, with_options
-from treadle.surfaces.streams import colour, prepare_streams, say, silence, tell
+from treadle.surfaces.options import CONNECTION_OPTIONS, RUN_OPTIONS, Line, complete_connection, with_options
+from treadle.surfaces.streams import colour, prepare_streams, silence, tell
 from treadle.version import __version__
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def main() -> None:
 )  # fmt: skip
 @click.option("--inputs", metavar="FILE", envvar="TREADLE_INPUTS", help="A JSON or YAML object of inputs; - for stdin.")
 @with_options(RUN_OPTIONS)
+@with_options(CONNECTION_OPTIONS)
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -74,12 +75,10 @@ def run(document: str, workflow: str | None, **options: Any) -> None:
 
 
 def _run(document: str, workflow: str | None, options: dict[str, Any]) -> int:
-    from treadle.errors import RunRefused  # noqa: PLC0415
     from treadle.surfaces.inputs import given_inputs  # noqa: PLC0415
     from treadle.surfaces.reportfile import report_file  # noqa: PLC0415
 
-    if options["client_key"] and not options["client_cert"]:
-        raise RunRefused("--client-key is of no use without --client-cert", hint="name the certificate too")
+    complete_connection(options)
     report_path = report_file(options.pop("report"))
     options["server"] = _named(options["server"], "server")
     options["source"] = _named(options["source"], "source")
@@ -113,7 +112,7 @@ async def _run_with(
         # Until here a signal ends the process at once: nothing was sent, and there is nothing to tidy up.
         prepared = await runner.prepare(document, workflow, given.values, secret_names=given.secret)
         if not shown["quiet"]:
-            tell(_show_warnings, prepared, options["insecure"])
+            tell(_show_warnings, prepared)
         if dry:
             _show_plan(prepared, as_json=shown["as_json"])
             return 0
@@ -147,12 +146,10 @@ async def _execute(
         view.close()
 
 
-def _show_warnings(prepared: "Prepared", insecure: bool) -> None:  # noqa: FBT001 - handed on by tell
+def _show_warnings(prepared: "Prepared") -> None:
     from treadle.surfaces.report import text_of_file, write_diagnostics  # noqa: PLC0415
 
     write_diagnostics(prepared.diagnostics, sys.stderr, text_of_file, colour=colour())
-    if insecure:
-        say("warning[insecure]: TLS certificates are not verified")
 
 
 def _show_plan(prepared: "Prepared", *, as_json: bool) -> None:
@@ -220,6 +217,7 @@ _FORMS = {
 )
 @click.option("--source", multiple=True, metavar="NAME=FILE-OR-URL", envvar="TREADLE_SOURCE", help="As for run.")
 @click.option("--server", multiple=True, metavar="[SOURCE=]URL", envvar="TREADLE_SERVER", help="As for run.")
+@with_options(CONNECTION_OPTIONS)
 def check(documents: tuple[str, ...], **options: Any) -> None:
     """Load and compile documents without running them, and show every diagnostic.
 
@@ -230,23 +228,17 @@ def check(documents: tuple[str, ...], **options: Any) -> None:
     sys.exit(guarded(lambda: _check(documents, **options)))
 
 
-def _check(
-    sources: tuple[str, ...],
-    form: str,
-    *,
-    strict: bool,
-    offline: bool,
-    source: tuple[str, ...],
-    server: tuple[str, ...],
-) -> int:
+def _check(sources: tuple[str, ...], form: str, **options: Any) -> int:
     import msgspec  # noqa: PLC0415
 
     from treadle import api  # noqa: PLC0415
     from treadle.diagnostics import errors  # noqa: PLC0415
     from treadle.surfaces.report import counted, json_text, text_of_file, write_diagnostics  # noqa: PLC0415
 
-    overrides = {"source": _named(source, "source"), "server": _named(server, "server")}
-    found = api.check(*sources, strict=strict, offline=offline, **overrides)
+    complete_connection(options)
+    for name in ("source", "server"):
+        options[name] = _named(options[name], name)
+    found = api.check(*sources, **options)
     if form == "json":
         print(json_text(msgspec.to_builtins(found), sys.stdout))
     else:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from treadle.document.reader import read
+from treadle.drivers.policy_file import refuse_file
 from treadle.engine.inputs import Text
 from treadle.errors import DocumentInvalid, RunRefused
 
@@ -75,6 +76,7 @@ def _json(name: str, text: str) -> Any:
 
 
 def _file_text(name: str, path: str) -> str:
+    refuse_file(f"input '{name}' is not read from {path}")
     try:
         text = Path(path).read_text("utf-8-sig")
     except OSError as error:
@@ -88,6 +90,8 @@ def _file_text(name: str, path: str) -> str:
 def _from_file(path: str) -> dict[str, Any]:
     name = "standard input" if path == "-" else path
     hint = "give one JSON or YAML object, such as {projectKey: DEMO}"
+    if path != "-":
+        refuse_file(f"--inputs {path} is not read")
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text("utf-8-sig")
         value = read(text, name).value
