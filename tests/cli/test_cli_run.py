@@ -2,7 +2,7 @@
 
 from cli_case import run_case
 
-TABLES = ("answers", "limits", "plan", "streams")
+TABLES = ("answers", "limits", "plan", "policy", "streams")
 
 
 def test_case(case, tmp_path):

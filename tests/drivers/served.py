@@ -10,6 +10,7 @@ from aiohttp import web
 
 from treadle.drivers.connection import Connection
 from treadle.drivers.http import Http
+from treadle.drivers.policy import Policy
 from treadle.drivers.transport import Transport
 from treadle.engine.effects import SendHttp
 from treadle.sources.request import HttpRequest
@@ -64,10 +65,12 @@ async def speaking(*answers: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
 
 
 @asynccontextmanager
-async def client(clock: StillClock | None = None, **connection: object) -> AsyncIterator[Http]:
+async def client(
+    clock: StillClock | None = None, policy: Policy | None = None, **connection: object
+) -> AsyncIterator[Http]:
     """Give a performer of requests with a pool of its own."""
     clock = clock or StillClock()
-    transport = Transport(Connection(**connection), "treadle-tests", clock=clock)  # type: ignore[arg-type]
+    transport = Transport(Connection(**connection), "treadle-tests", policy=policy, clock=clock)  # type: ignore[arg-type]
     try:
         yield Http(transport, clock)
     finally:

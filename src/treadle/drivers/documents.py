@@ -289,7 +289,10 @@ class Library:
         return uri
 
     def _refuse_files(self, uri: str) -> None:
-        if uri.startswith("file:") and self._no_files is not None:
+        if self._no_files is None or not uri.startswith("file:"):
+            return
+        bundled = (path for bundle in self._bundles.values() for path in (bundle.document, bundle.description))
+        if uri not in {path.absolute().as_uri() for path in bundled}:
             raise RunRefused(f"{self._no_files} allows no files", hint="name it by an http(s) URL, or a bundled name")
 
     def _hint(self, loaded: LoadedDocument, name: str) -> str:

@@ -158,19 +158,25 @@ def redirected(request: HttpRequest, location: str) -> HttpRequest:
     Raises:
         ValueError: it leads to no http URL.
     """
-    # Servers also write what a URL has no place for, as browsers let them.
-    base, local = request.url, request.url.startswith(SCHEME)
-    if local:  # a path of the socket's server stays there; whatever names a host leaves it
-        base = request.url.replace(SCHEME, "http://", 1)
-    url = urljoin(base, quote(location, safe="%:/?#[]@!$&'()*+,;=~"))
-    if local and urlsplit(url).netloc == urlsplit(base).netloc:
-        url = url.replace("http://", SCHEME, 1)
-    if not url.startswith(("http://", "https://")):
+    url = _resolved(request.url, location)
+    if not url.startswith(("http://", "https://")) and origin(url) != origin(request.url):
         raise ValueError(f"{url} is no http URL")
     headers = request.headers
     if origin(url) != origin(request.url):
         headers = tuple((name, value) for name, value in headers if name.lower() in _PLAIN_HEADERS)
     return HttpRequest(request.method, url, headers, request.body)
+
+
+def _resolved(base: str, location: str) -> str:
+    """Resolve where an answer redirects to; what names no host stays at the server of a Unix socket."""
+    # Servers also write what a URL has no place for, as browsers let them.
+    reference = quote(location, safe="%:/?#[]@!$&'()*+,;=~")
+    if not base.startswith(SCHEME):
+        return urljoin(base, reference)
+    plain = f"http://{base.removeprefix(SCHEME)}"
+    url = urljoin(plain, reference)
+    stays = urlsplit(url)[:2] == urlsplit(plain)[:2]
+    return f"{SCHEME}{url.removeprefix('http://')}" if stays else url
 
 
 def _header(response: HttpResponse, wanted: str) -> str | None:

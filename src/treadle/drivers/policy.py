@@ -187,8 +187,10 @@ def _rule(text: str, option: str) -> HostRule:
         return HostRule("", socket=text.removeprefix("unix:"))
     bracketed, port = (text, "")
     if text.startswith("["):
-        inner, _, rest = text[1:].partition("]")
-        bracketed, port = inner, rest.removeprefix(":")
+        bracketed, closed, port = text[1:].partition("]")
+        if not closed or (port and not port.startswith(":")):
+            bracketed = ""
+        port = port.removeprefix(":")
     elif text.count(":") == 1:
         bracketed, _, port = text.partition(":")
     below = bracketed.startswith("*.")
