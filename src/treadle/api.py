@@ -343,7 +343,7 @@ def check(
 
     async def checked(runner: Runner) -> list[Diagnostic]:
         documents = []
-        found: dict[Diagnostic, None] = {}
+        found: dict[Diagnostic, None] = {_INSECURE: None} if runner.options.insecure else {}
         for one in (source, *more):
             if offline and isinstance(one, str) and one.startswith(("http://", "https://")):
                 raise RunRefused(f"{one} is not fetched when offline", hint="give a file")

@@ -72,11 +72,13 @@ async def _run(case: Case, folder, certificates):
         else:
             server.port = await _free_port()
         if case.proxy is not None:
-            proxy = await stack.enter_async_context(acting(case.proxy))
+            own = certificates.server(case.proxy.tls) if case.proxy.tls else None
+            proxy = await stack.enter_async_context(acting(case.proxy, own))
         elif case.dead_proxy:
             proxy.port = await _free_port()
         if proxy.port:
-            options["proxy"] = f"http://{case.user}127.0.0.1:{proxy.port}"
+            scheme = "https" if case.proxy is not None and case.proxy.tls else "http"
+            options["proxy"] = f"{scheme}://{case.user}127.0.0.1:{proxy.port}"
         host = "[::1]" if case.server is not None and case.server.host == "::1" else "127.0.0.1"
         url = case.url.replace("{port}", str(server.port)) or f"http{'s' if tls else ''}://{host}:{server.port}"
         async with treadle.Runner(server=url, **options) as runner:

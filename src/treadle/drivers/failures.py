@@ -4,6 +4,7 @@ import ssl
 
 import aiohttp
 from aiohttp import client_exceptions, http_exceptions
+from yarl import URL
 
 from treadle.drivers.pool import AddressRefused
 from treadle.drivers.proxies import shown
@@ -36,12 +37,12 @@ def unreached(error: BaseException | None, proxy: str | None) -> HttpFailed:  # 
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return HttpFailed("url", f"{error} is no URL to send a request to", _SERVER_URL)
         case aiohttp.ClientConnectorCertificateError():
-            return _untrusted(error)
+            return _untrusted(error, proxy)
         case aiohttp.ClientConnectorSSLError():
             return _no_tls(error.os_error, _at(error))
         case aiohttp.ClientProxyConnectionError():
             message = f"the proxy {error.host}:{error.port} cannot be reached: {first_line(error.os_error)}"
-            return HttpFailed("proxy", message, _PROXY)
+            return HttpFailed("connection", message, _PROXY)
         case aiohttp.ClientConnectorDNSError():
             what, hint = ("the proxy", _PROXY) if proxy else ("the host", "check the URL; --server names another")
             return HttpFailed("dns", f"{what} '{error.host}' has no address", hint)
@@ -60,22 +61,28 @@ def unreached(error: BaseException | None, proxy: str | None) -> HttpFailed:  # 
             return HttpFailed("proxy", message, f"is it an HTTP proxy? {_PROXY}")
     if proxy is not None:
         message = f"the proxy {shown(proxy)} closed the connection"
-        return HttpFailed("proxy", message, f"is it an HTTP proxy? {_PROXY}")
+        return HttpFailed("connection", message, f"is it an HTTP proxy? {_PROXY}")
     return HttpFailed("connection", f"no connection: {type(error).__name__}: {first_line(error or OSError())}")
 
 
 def refused_by_proxy(status: int, reason: str) -> HttpFailed:
-    """Say that a proxy does not let a request through; nothing of it came further."""
+    """Say that a proxy does not let a request through; nothing of it came further.
+
+    Where it only cannot reach the server just now, it is as if there were no connection.
+    """
     hint = "give user and password: --proxy http://USER:PASSWORD@HOST:PORT" if status == 407 else _PROXY
-    return HttpFailed("proxy", f"the proxy refused to connect: {status} {reason}".rstrip(), hint)
+    kind = "connection" if status in (502, 503, 504) else "proxy"
+    return HttpFailed(kind, f"the proxy refused to connect: {status} {reason}".rstrip(), hint)
 
 
-def _untrusted(error: aiohttp.ClientConnectorCertificateError) -> HttpFailed:
-    found = error.certificate_error
+def _untrusted(error: aiohttp.ClientConnectorCertificateError, proxy: str | None) -> HttpFailed:
+    found, whose = error.certificate_error, "the server's"
+    if proxy is not None and (URL(proxy).host, URL(proxy).port) == (error.host, error.port):
+        whose = "the proxy's"
     hint = "name the server's CA with --ca-cert, or use --insecure where nothing is at stake"
     if isinstance(found, ssl.SSLCertVerificationError):
         hint = _HINTS.get(found.verify_code, hint)
-    return HttpFailed("tls", f"the server's certificate is refused: {first_line(found)}", hint)
+    return HttpFailed("tls", f"{whose} certificate is refused: {first_line(found)}", hint)
 
 
 def _no_tls(error: OSError, where: str) -> HttpFailed:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 
 from treadle.engine.pace import retry_after_seconds
 
+SAYS = ("RateLimit", "RateLimit-Remaining", "X-RateLimit-Remaining", "X-Rate-Limit-Remaining")
+"""The fields of which one must be there for an answer to speak of limits at all."""
 BUSY = frozenset({429, 503})
 """Statuses whose Retry-After concerns the whole server, not the one answer (RFC 6585 section 4, RFC 9110 15.6.4)."""
 _EPOCH = 1e9

@@ -116,7 +116,11 @@ class Transport:
         if refusal is not None:
             return refusal
         way = _Way(socket or f"{url.scheme}://{url.raw_authority}", socket, proxy)
-        host_slots = await self._admitted(way.origin, url.raw_host or "")
+        host_slots = None
+        if self._turns.matter or self.connection.max_connections_per_host is not None or self._slots.locked():
+            host_slots = await self._admitted(way.origin, url.raw_host or "")
+        else:
+            await self._slots.acquire()  # at once: there is one
         try:
             return await self._sent(request, url, timeout, way)
         finally:
@@ -145,7 +149,7 @@ class Transport:
     async def _sent(self, request: HttpRequest, url: "URL", timeout: float, way: "_Way") -> HttpResponse | HttpFailed:
         import aiohttp  # noqa: PLC0415 - see above
 
-        from treadle.drivers.pool import NotConnected  # noqa: PLC0415
+        import treadle.drivers.pool  # noqa: PLC0415 - it imports aiohttp; a `from` would cost as much as a small answer
 
         secured = url.scheme == "https" or (way.proxy or "").startswith("https:")
         try:
@@ -163,7 +167,7 @@ class Transport:
                 body = await self._body(response)
             finally:
                 response.release()
-        except NotConnected as error:
+        except treadle.drivers.pool.NotConnected as error:
             from treadle.drivers.failures import unreached  # noqa: PLC0415 - where nothing fails it is not needed
 
             return unreached(error.__cause__, way.proxy)
@@ -300,12 +304,12 @@ def _target(text: str) -> tuple[str | None, "URL"]:
     Raises:
         ValueError: it is no URL to send a request to.
     """
-    from yarl import URL  # noqa: PLC0415 - see above
+    import yarl  # noqa: PLC0415 - see above
 
     socket = None
     if text.startswith(SCHEME):
         socket, text = socket_and_url(text)
-    url = URL(text, encoded=True)
+    url = yarl.URL(text, encoded=True)
     if not url.host:
         raise ValueError("it has no host")
     return socket, url

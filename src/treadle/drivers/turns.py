@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from weakref import WeakValueDictionary
 
-from treadle.drivers.ratelimit import closed_for
+from treadle.drivers.ratelimit import BUSY, SAYS, closed_for
 from treadle.drivers.run import Clock
 from treadle.errors import RunRefused
 
@@ -51,6 +51,11 @@ class Turns:
         self._next: dict[str, float] = {}
         self._queues: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    @property
+    def matter(self) -> bool:
+        """Whether anybody may have to wait."""
+        return bool(self._intervals or self._closed)
+
     async def take(self, origin: str, host: str, slots: asyncio.Semaphore) -> None:
         """Wait until a request may go to an origin, and take one of the slots for it."""
         if self._closed:
@@ -85,6 +90,10 @@ class Turns:
 
     def heed(self, origin: str, status: int, headers: Mapping[str, str]) -> None:
         """Note what an answer says about further requests to its origin."""
+        if status not in BUSY and not (
+            SAYS[0] in headers or SAYS[1] in headers or SAYS[2] in headers or SAYS[3] in headers
+        ):
+            return  # nearly always, so it has to be quick
         now = self._clock.now()
         wait = closed_for(status, headers, now)
         if wait is not None and wait > 0:
