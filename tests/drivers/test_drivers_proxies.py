@@ -65,6 +65,11 @@ def test_a_proxy_of_another_kind(monkeypatch):
     assert result.message.endswith(" is none that is spoken to by HTTP")
 
 
+def test_options_are_shown_without_passwords():
+    options = treadle.Options(proxy="http://me:geheim@proxy.test", client_key_password="geheim")
+    assert repr(options) == "Options(client_key_password='***', proxy='http://***@proxy.test')"
+
+
 def test_a_proxy_that_is_none_is_shown_without_its_password():
     with pytest.raises(RunRefused) as refused:
         treadle.Options(proxy="socks5://me:geheim@127.0.0.1:1")

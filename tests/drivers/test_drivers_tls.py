@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
+import sys
 import threading
 from contextlib import contextmanager, suppress
 
 import pytest
 from certificates import Certificates
+from faulty import Scripted, acting
 from served import client, request
 
 from treadle.drivers.connection import Connection
 from treadle.drivers.tls import tls_context
 from treadle.errors import RunRefused
+
+DOCUMENT = """
+arazzo: 1.0.1
+info: {title: t, version: '1'}
+sourceDescriptions: [{name: api, url: api.yaml, type: openapi}]
+workflows:
+  - workflowId: w
+    steps: [{stepId: ask, operationId: ask, successCriteria: [{condition: $statusCode == 200}]}]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +114,33 @@ def test_a_ca_is_trusted_beside_those_of_the_machine(certificates, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", certificates.paths["stranger"])
     (tmp := ssl.create_default_context()).load_verify_locations(certificates.paths["ca"])
     assert len(tls_context(Connection(ca_cert=certificates.paths["ca"])).get_ca_certs()) == len(tmp.get_ca_certs())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code", "said"),
+    [
+        (["--ca-cert", "{ca}", "--client-cert", "{client}", "--client-key", "{locked}"], {"TREADLE_CLIENT_KEY_PASSWORD": "open sesame"}, 0, "succeeded"),
+        (["--client-cert", "{client}", "--client-key", "{locked}"], {"TREADLE_CA_CERT": "{ca}"}, 2, "set the environment variable TREADLE_CLIENT_KEY_PASSWORD"),
+        (["--client-cert", "{client}", "--client-key", "{key}", "--insecure"], {}, 0, "warning[insecure]: TLS certificates are not verified"),
+        (["--client-cert", "{client}", "--client-key", "{key}"], {}, 1, "the server's certificate is refused: self-signed certificate in certificate chain"),
+    ],
+)  # fmt: skip
+def test_the_command_line(arguments, environment, code, said, certificates, tmp_path):
+    (tmp_path / "doc.yaml").write_text(DOCUMENT)
+    (tmp_path / "api.yaml").write_text("{openapi: 3.1.0, paths: {/x: {post: {operationId: ask}}}}")
+    filled = [argument.format(**certificates.paths) for argument in arguments]
+    variables = {name: value.format(**certificates.paths) for name, value in environment.items()}
+
+    async def run():
+        async with acting(Scripted(tls="good", client=True), certificates.server("good", client=True)) as server:
+            url = f"https://127.0.0.1:{server.port}"
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "treadle", "run", "doc.yaml", "--server", url, *filled,
+                cwd=tmp_path, env={"PATH": os.environ["PATH"], **variables}, stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            return process, *(await process.communicate())
+
+    process, _, errors = asyncio.run(run())
+    assert (process.returncode, said in errors.decode()) == (code, True), errors.decode()
+    assert "open sesame" not in errors.decode()

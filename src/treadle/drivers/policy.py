@@ -105,7 +105,7 @@ class Policy(Struct, frozen=True):
         if proxied:
             message = f"{host} would be resolved by the proxy, where {self.private.by} cannot see its address"
             return Refusal(message, "go without the proxy (NO_PROXY), or without this rule and let the proxy refuse")
-        if name.replace(".", "").isdigit() and literal(name) is None:
+        if literal(name) is None and (":" in name or name.replace(".", "").isdigit()):
             return Refusal(f"{host} hides which address it is, and {self.private.by} is set", self.private.hint)
         return None if literal(name) is None else self.refuses_address(host, name)
 

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from treadle.drivers.connection import Connection
 from treadle.drivers.proxies import shown
 from treadle.drivers.sockets import SCHEME, socket_and_url
 from treadle.engine.program import Program
+from treadle.engine.secrets import MASK
 from treadle.engine.state import Limits
 from treadle.errors import RunRefused
 
@@ -86,6 +88,15 @@ class Options(Struct, frozen=True, kw_only=True):
         if self.proxy is not None and not host_of(self.proxy):
             raise RunRefused(f"the proxy '{shown(self.proxy)}' is no http(s) URL", hint="write it as http://HOST:PORT")
 
+    def __repr__(self) -> str:
+        """Show the options that were given, without passwords."""
+        given = {name: value for name, value in asdict(self).items() if value != getattr(_DEFAULTS, name)}
+        if self.proxy is not None:
+            given["proxy"] = shown(self.proxy)
+        if self.client_key_password is not None:
+            given["client_key_password"] = MASK
+        return f"Options({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
     @property
     def servers(self) -> Mapping[str, str]:
         """Base URLs by the name of the source, `""` for all others."""
@@ -101,6 +112,9 @@ class Options(Struct, frozen=True, kw_only=True):
     def limits(self) -> Limits:
         """Give what bounds a run."""
         return Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__})
+
+
+_DEFAULTS = Options()
 
 
 def listed(given: str | tuple[str, ...]) -> tuple[str, ...]:
