@@ -42,5 +42,9 @@ class Connection(Struct, frozen=True):
 class Exchange(Protocol):
     """Sends one request and brings its answer."""
 
+    @property
+    def connection(self) -> Connection:
+        """How requests are sent."""
+
     async def exchange(self, request: HttpRequest, timeout: float) -> HttpResponse | HttpFailed:
         """Send one request within `timeout` seconds; whatever goes wrong on the way is a HttpFailed."""

@@ -1,4 +1,4 @@
-"""Performs the requests of one run over a Transport: redirects, cookies, repeats of safe requests."""
+"""Performs the requests of one run over an Exchange: redirects, cookies, repeats of safe requests."""
 
 import asyncio
 import random
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
+from treadle.drivers.connection import Exchange
 from treadle.drivers.run import Clock, unsent
 from treadle.drivers.sockets import SCHEME, socket_and_url
-from treadle.drivers.transport import Transport
 from treadle.engine.effects import HttpFailed, HttpResponse, SendHttp
 from treadle.engine.journal import Repeated
 from treadle.engine.pace import retry_after_seconds
@@ -30,11 +30,11 @@ Notice = Callable[[Repeated], None]
 class Http:
     """Performs the requests of one run: keeps its cookies, follows redirects, repeats safe requests."""
 
-    __slots__ = ("_clock", "_connection", "_jars", "_notice", "_transport", "last_url")
+    __slots__ = ("_clock", "_connection", "_exchange", "_jars", "_notice", "last_url")
 
-    def __init__(self, transport: Transport, clock: Clock, notice: Notice | None = None) -> None:
-        self._transport = transport
-        self._connection = transport.connection
+    def __init__(self, exchange: Exchange, clock: Clock, notice: Notice | None = None) -> None:
+        self._exchange = exchange
+        self._connection = exchange.connection
         self._clock = clock
         self._notice = notice
         self._jars: dict[str, Any] = {}
@@ -84,7 +84,7 @@ class Http:
             if limited and due is not None:
                 result = await self._in_time(sent, timeout, due - self._clock.now())
             else:
-                result = await self._transport.exchange(sent, timeout)
+                result = await self._exchange.exchange(sent, timeout)
             if isinstance(result, HttpFailed):
                 return result
             self.last_url = request.url
@@ -104,7 +104,7 @@ class Http:
         """Send a request of a step that has a limit of its own, which waiting for a turn counts in, too."""
         try:
             async with asyncio.timeout(left):
-                return await self._transport.exchange(request, timeout)
+                return await self._exchange.exchange(request, timeout)
         except TimeoutError as error:
             if unsent(error):
                 hint = "the step's own timeout; waiting for a turn (--rate, the server's limits) and a connection counts in"
