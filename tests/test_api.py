@@ -253,6 +253,7 @@ def test_options_are_a_value():
     options = treadle.Options(server="http://x.test", timeout=5)
     assert options == treadle.Options(timeout=5, server="http://x.test")
     assert options.servers == {"": "http://x.test"}
+    assert repr(options) == "Options(server='http://x.test', timeout=5)"
     with pytest.raises(AttributeError):
         options.timeout = 6  # type: ignore[misc]
 

@@ -17,14 +17,15 @@ import msgspec
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.access import Access
 from treadle.drivers.cache import DocumentCache
+from treadle.drivers.connection import Departed
 from treadle.drivers.documents import Library, Linkage, LoadedDocument
 from treadle.drivers.fetch import Fetcher
 from treadle.drivers.files import LocalFiles
 from treadle.drivers.http import Http, Send
 from treadle.drivers.network import Network
+from treadle.drivers.policy_file import tightened
 from treadle.drivers.run import Clock, SystemClock, departed, drive, interrupted
-from treadle.drivers.settings import Options, check_servers
-from treadle.drivers.transport import Departed
+from treadle.drivers.settings import Options, check_policy, check_servers
 from treadle.engine.effects import SendHttp
 from treadle.engine.entry import entry_inputs
 from treadle.engine.file_inputs import with_files
@@ -40,6 +41,7 @@ from treadle.vendors import BUNDLES
 
 Observe = Callable[[Record], None]
 """Is shown each record of a run as it happens."""
+_INSECURE = Diagnostic("insecure", Severity.WARNING, "TLS certificates are not verified")
 _T = TypeVar("_T")
 
 
@@ -162,12 +164,14 @@ class Runner:
     def __init__(
         self, *, clock: Clock | None = None, prompt: Callable[[str], None] | None = None, **options: Any
     ) -> None:
-        self.options = options.pop("options", None) or _options(options)
+        self.options, self._policy = tightened(options.pop("options", None) or _options(options))
         self._limits = self.options.limits()
-        self._network = Network(self.options, clock or SystemClock())
+        self._network = Network(self.options, clock or SystemClock(), self._policy)
         self._clock = self._network.clock
         cache = None if self.options.no_cache or self._network.is_recorded else DocumentCache()
-        self._library = Library(BUNDLES, Fetcher(self._network.shared, self._clock, cache))
+        files = self._policy.files if self._policy is not None else None
+        fetch = Fetcher(self._network.shared, self._clock, cache)
+        self._library = Library(BUNDLES, fetch, no_files=None if files is None else files.by)
         self._access = Access(self.options, self._clock, prompt)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -267,12 +271,16 @@ class Runner:
         if chosen not in sendable:
             check_servers(program)
             diagnostics += self._access.findings(program)
+            if self._policy is not None:
+                check_policy(program, self._policy)
             sendable.add(chosen)
         given: Any = {} if inputs is None else inputs  # not everybody has a type checker
         if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
             raise RunRefused("the inputs are no mapping of names to values", hint="for example {'projectKey': 'DEMO'}")
+        if self.options.insecure:
+            diagnostics = [*diagnostics, _INSECURE]
         prepared = Prepared(program, given, diagnostics, secret_names)
-        prepared.secrets.add(self._access.secrets())
+        prepared.secrets.add([*self._access.secrets(), *self._network.secrets])
         return prepared
 
     def needed_credentials(self, program: Program) -> list[dict[str, Any]]:
@@ -334,14 +342,14 @@ class Runner:
             interruption.attach()
         try:
             await drive(run, http, append, self._clock, timeout=self.options.timeout)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if interruption is None or interruption.reason is None or task is None:
                 raise
             task.uncancel()
-            await append(run.stop("cancelled", interrupted(run, interruption.reason), self._clock.now()))
-        except Departed as error:
-            await append(run.stop("failed", departed(run, error), self._clock.now()))
+            await append(run.stop("cancelled", interrupted(run, interruption.reason, error), self._clock.now()))
+        except Departed as departure:
+            await append(run.stop("failed", departed(run, departure), self._clock.now()))
         else:
             await append(self._network.left_over(exchange))
         return Outcome(run, history, prepared.diagnostics, prepared.secrets)
@@ -376,7 +384,7 @@ def check(
 
     async def checked(runner: Runner) -> list[Diagnostic]:
         documents = []
-        found: dict[Diagnostic, None] = {}
+        found: dict[Diagnostic, None] = {_INSECURE: None} if runner.options.insecure else {}
         for one in (source, *more):
             if offline and isinstance(one, str) and one.startswith(("http://", "https://")):
                 message = f"{one} is not fetched when offline"

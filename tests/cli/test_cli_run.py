@@ -2,7 +2,7 @@
 
 from cli_case import run_case
 
-TABLES = ("answers", "limits", "plan", "streams", "files")
+TABLES = ("answers", "limits", "plan", "policy", "streams", "files")
 
 
 def test_case(case, tmp_path):

@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
 
+from treadle.drivers.connection import Connection
 from treadle.drivers.http import Http
-from treadle.drivers.transport import Connection, Transport
+from treadle.drivers.policy import Policy
+from treadle.drivers.transport import Transport
 from treadle.engine.effects import SendHttp
 from treadle.sources.request import HttpRequest
 
@@ -64,11 +66,14 @@ async def speaking(*answers: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
 
 
 @asynccontextmanager
-async def client(clock: StillClock | None = None, **connection: object) -> AsyncIterator[Http]:
+async def client(
+    clock: StillClock | None = None, policy: Policy | None = None, **connection: object
+) -> AsyncIterator[Http]:
     """Give a performer of requests with a pool of its own."""
-    transport = Transport(Connection(**connection), "treadle-tests")  # type: ignore[arg-type]
+    clock = clock or StillClock()
+    transport = Transport(Connection(**connection), "treadle-tests", policy=policy, clock=clock)  # type: ignore[arg-type]
     try:
-        yield Http(transport, clock or StillClock())
+        yield Http(transport, clock)
     finally:
         await transport.close()
 

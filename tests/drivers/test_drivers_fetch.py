@@ -16,9 +16,10 @@ from served import StillClock, serving, speaking
 
 from loader import cases
 from treadle.drivers.cache import LONGEST_FRESH, MAX_ENTRIES, DocumentCache, cache_folder
+from treadle.drivers.connection import Connection
 from treadle.drivers.fetch import Fetcher
 from treadle.drivers.texts import Text
-from treadle.drivers.transport import Connection, Transport
+from treadle.drivers.transport import Transport
 from treadle.errors import TreadleError
 
 

@@ -10,9 +10,11 @@ import pytest
 from aiohttp import web
 from served import NOON, StillClock, client, request, serving, speaking
 
+from treadle.drivers.connection import Connection
 from treadle.drivers.http import Http
 from treadle.drivers.redirects import origin, redirected
-from treadle.drivers.transport import Connection, Transport, tls_context
+from treadle.drivers.tls import tls_context
+from treadle.drivers.transport import Transport
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.engine.secrets import Secrets
 from treadle.errors import RunRefused
@@ -337,7 +339,11 @@ def test_what_is_no_http():
             return await http.send(request("POST", url))
 
     result = asyncio.run(run())
-    assert (result.kind, result.sent, result.hint) == ("protocol", True, "is this an HTTP server?")
+    assert (result.kind, result.sent, result.hint) == (
+        "protocol",
+        True,
+        "is this an HTTP server, and right about its lengths?",
+    )
 
 
 def test_a_server_without_tls():

@@ -15,11 +15,12 @@ from served import StillClock, request, serving
 
 import treadle
 from loader import cases
+from treadle.drivers.connection import Connection, Departed
 from treadle.drivers.har import decoded, encoded
 from treadle.drivers.http import Http
 from treadle.drivers.recording import Recorder
 from treadle.drivers.replaying import Player
-from treadle.drivers.transport import Connection, Departed, Transport
+from treadle.drivers.transport import Transport
 from treadle.engine.secrets import Secrets
 from treadle.sources.request import HttpRequest
 

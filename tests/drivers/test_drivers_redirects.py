@@ -12,8 +12,9 @@ from aiohttp import web
 from served import StillClock, request, serving
 
 from loader import cases
+from treadle.drivers.connection import Connection
 from treadle.drivers.http import Http
-from treadle.drivers.transport import Connection, Transport
+from treadle.drivers.transport import Transport
 from treadle.engine.effects import HttpFailed
 from treadle.engine.secrets import Secrets
 

@@ -10,8 +10,9 @@ from aiohttp import web
 from served import StillClock, client, request, serving, speaking
 
 from treadle.drivers import transport
+from treadle.drivers.connection import Connection
 from treadle.drivers.http import Http
-from treadle.drivers.transport import Connection, Transport
+from treadle.drivers.transport import Transport
 from treadle.engine.journal import Repeated
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -113,10 +114,11 @@ def test_repeats_are_told():
     told: list[Repeated] = []
 
     async def run():
-        pool = Transport(Connection(), "treadle-tests")
+        clock = StillClock()
+        pool = Transport(Connection(), "treadle-tests", clock=clock)
         async with speaking(b"HTTP/1.1 503 No\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", ANSWER) as (url, _):
             try:
-                return await Http(pool, StillClock(), told.append).send(request("GET", url))
+                return await Http(pool, clock, told.append).send(request("GET", url))
             finally:
                 await pool.close()
 

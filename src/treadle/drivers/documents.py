@@ -125,8 +125,9 @@ class Library:
     "Identity-Based Referencing").
     """
 
-    def __init__(self, bundles: Mapping[str, Bundled], fetch: Fetch) -> None:
+    def __init__(self, bundles: Mapping[str, Bundled], fetch: Fetch, *, no_files: str | None = None) -> None:
         self._bundles = bundles
+        self._no_files = no_files
         self._fetch = fetch
         self._identified: WeakValueDictionary[str, LoadedDocument] = WeakValueDictionary()
 
@@ -265,6 +266,7 @@ class Library:
             known = ", ".join(loaded.workflow_ids)
             raise RunRefused(f"{loaded.name} has no workflow '{workflow_id}'", hint=f"it has {known}")
         compiled = await self._complete(linkage, partial(compile_workflow, linkage.linked, workflow_id))
+        refuse_sockets_from_afar(linkage, compiled.program)
         return compiled.program, compiled.diagnostics
 
     async def check(self, linkage: Linkage) -> list[Diagnostic]:
@@ -313,6 +315,7 @@ class Library:
         registry = linkage.registry
         try:
             refuse_files_from_afar(base, uri)
+            self._refuse_files(uri)
             if linkage.offline and not uri.startswith("file:"):
                 _leave_out(linkage, base)
                 return
@@ -376,12 +379,24 @@ class Library:
     def _uri(self, loaded: LoadedDocument, source: model.SourceDescription, override: str | None) -> str:
         if override is not None:
             path = self._bundled(override, "document" if source.type == "arazzo" else "description")
-            return source_uri(str(path) if path else override)
+            if path is not None:
+                return path.absolute().as_uri()
+            uri = source_uri(override)
+            self._refuse_files(uri)
+            return uri
         uri = urldefrag(urljoin(loaded.base, source.url)).url
         if uri not in self._identified:
             uri = source_uri(uri)
             refuse_files_from_afar(loaded.uri, uri)
+            self._refuse_files(uri)
         return uri
+
+    def _refuse_files(self, uri: str) -> None:
+        if self._no_files is None or not uri.startswith("file:"):
+            return
+        bundled = (path for bundle in self._bundles.values() for path in (bundle.document, bundle.description))
+        if uri not in {path.absolute().as_uri() for path in bundled}:
+            raise RunRefused(f"{self._no_files} allows no files", hint="name it by an http(s) URL, or a bundled name")
 
     def _hint(self, loaded: LoadedDocument, name: str) -> str:
         """Say how to name another source, and which bundle has the operations that the document asks for."""
@@ -455,3 +470,22 @@ def _leave_out(linkage: Linkage, uri: str) -> None:
                 *source.description.registry.documents,
             ):
                 document.sources[name] = Source(source.kind, out_of_reach=True)
+
+
+def refuse_sockets_from_afar(linkage: Linkage, program: Program | None) -> None:
+    """Make sure that what was loaded from the network leads to no Unix socket of this machine.
+
+    Descriptions refer to each other, so one from the network is reason enough to ask who named the socket.
+
+    Raises:
+        RunRefused: it may do so.
+    """
+    loaded = (linkage.loaded.uri, *linkage.registry.documents)
+    if program is None or all(uri.startswith("file:") for uri in loaded):
+        return
+    for call in program.calls():
+        source = call.operation.source
+        named = linkage.servers.get(source) or linkage.servers.get("")
+        if call.server.startswith("http+unix:") and call.server != named:
+            hint = f"name it yourself, if you mean it: --server {source}={call.server}"
+            raise RunRefused(f"source '{source}' names a Unix socket, which nothing from the network may", hint=hint)

@@ -5,11 +5,11 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from treadle.drivers.cache import DocumentCache, Entry, charset_of
+from treadle.drivers.connection import Exchange
 from treadle.drivers.http import Http
 from treadle.drivers.redirects import origin
 from treadle.drivers.run import Clock
 from treadle.drivers.texts import Text, decoded
-from treadle.drivers.transport import Exchange
 from treadle.drivers.urls import opens_by_query, shown_url
 from treadle.engine.effects import HttpFailed, HttpResponse, SendHttp
 from treadle.errors import RunRefused

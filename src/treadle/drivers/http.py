@@ -1,12 +1,14 @@
 """Performs the requests of one run over an Exchange: redirects, cookies, repeats of safe requests."""
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from treadle.drivers.connection import Exchange
 from treadle.drivers.redirects import RedirectRefused, origin, redirected
-from treadle.drivers.run import Clock
-from treadle.drivers.transport import Exchange
+from treadle.drivers.run import Clock, unsent
+from treadle.drivers.sockets import SCHEME, socket_and_url
 from treadle.engine.effects import HttpFailed, HttpResponse, SendHttp
 from treadle.engine.journal import Repeated
 from treadle.engine.pace import retry_after_seconds
@@ -87,6 +89,7 @@ class Http:
     async def _follow(self, request: HttpRequest, due: float | None, exchange: Send) -> HttpResponse | HttpFailed:
         """Send a request and follow its redirects; `due` is when the step's own time is over."""
         timeout = self._connection.request_timeout
+        limited = due is not None
         for hop in range(MAX_REDIRECTS + 1):
             sent = self._with_cookies(request) if self._jars else request
             if hop == 1 and due is None:
@@ -97,7 +100,10 @@ class Http:
                 hint = "the step's own timeout, or what was left of it"
                 what = f"for redirect {hop}" if hop else "to send it"
                 return HttpFailed("timeout", f"no time was left {what}", hint, sent=hop > 0)
-            result = await exchange(sent, timeout)
+            if limited and due is not None:
+                result = await _in_time(exchange, sent, timeout, due - self._clock.now())
+            else:
+                result = await exchange(sent, timeout)
             if isinstance(result, HttpFailed):
                 return result
             self.last_url = request.url
@@ -123,9 +129,7 @@ class Http:
             return request
         if jar is None:
             return request
-        from yarl import URL  # noqa: PLC0415 - not before a cookie has to be kept
-
-        kept = [f"{name}={morsel.value}" for name, morsel in jar.filter_cookies(URL(request.url)).items()]
+        kept = [f"{name}={morsel.value}" for name, morsel in jar.filter_cookies(_cookie_url(request.url)).items()]
         if not kept:
             return request
         given = [value for name, value in request.headers if name.lower() == "cookie"]
@@ -137,10 +141,29 @@ class Http:
         if not given:
             return
         import aiohttp  # noqa: PLC0415 - not before a cookie has to be kept
-        from yarl import URL  # noqa: PLC0415
 
         jar = self._jars.setdefault(origin(url), aiohttp.CookieJar(unsafe=True))
-        jar.update_cookies_from_headers(given, URL(url))
+        jar.update_cookies_from_headers(given, _cookie_url(url))
+
+
+async def _in_time(exchange: Send, request: HttpRequest, timeout: float, left: float) -> HttpResponse | HttpFailed:
+    """Send a request of a step that has a limit of its own, which waiting for a turn counts in, too."""
+    try:
+        async with asyncio.timeout(left):
+            return await exchange(request, timeout)
+    except TimeoutError as error:
+        if unsent(error):
+            hint = "the step's own timeout; waiting for a turn (--rate, the server's limits) and a connection counts in"
+            return HttpFailed("timeout", f"it could not be sent within {left:.3g} s", hint)
+        hint = "the step's own timeout, or what was left of it"
+        return HttpFailed("timeout", f"no answer within {left:.3g} s", hint, sent=True)
+
+
+def _cookie_url(url: str) -> Any:
+    """Give a URL as the jar of its origin knows it."""
+    from yarl import URL  # noqa: PLC0415 - not before a cookie has to be kept
+
+    return URL(socket_and_url(url)[1] if url.startswith(SCHEME) else url)
 
 
 def _header(response: HttpResponse, wanted: str) -> str | None:

@@ -5,15 +5,17 @@ Recordings are imported where an option asks for one: they are no part of a plai
 
 from typing import TYPE_CHECKING
 
+from treadle.drivers.connection import Exchange
 from treadle.drivers.run import Clock
 from treadle.drivers.settings import Options
-from treadle.drivers.transport import Exchange, Transport
+from treadle.drivers.transport import Transport
 from treadle.engine.journal import Record, Warned
 from treadle.engine.secrets import Secrets
 from treadle.errors import RunRefused
 from treadle.version import __version__
 
 if TYPE_CHECKING:
+    from treadle.drivers.policy import Policy
     from treadle.drivers.recording import Recorder
     from treadle.drivers.replaying import Player
 
@@ -29,17 +31,22 @@ class Network:
         RunRefused: a recording cannot be read or written.
     """
 
-    def __init__(self, options: Options, clock: Clock) -> None:
+    def __init__(self, options: Options, clock: Clock, policy: "Policy | None" = None) -> None:
         if options.record is not None and options.replay is not None:
             raise RunRefused("--record and --replay exclude each other", hint="copy the recording instead")
         self._player = None if options.replay is None else _player(options.replay, options)
         self._transport = None
         if self._player is None:
-            self._transport = Transport(options.connection(), f"treadle/{__version__}")
+            self._transport = Transport(options.connection(), f"treadle/{__version__}", policy=policy, clock=clock)
         self._recorder = None if options.record is None else _recorder(options.record, clock)
         self._shared: Exchange | None = None
         self.is_recorded = options.record is not None or options.replay is not None
         self.clock = clock if self._player is None else self._player.clock
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must not be shown of the connections: passwords of proxies and keys."""
+        return [] if self._transport is None else self._transport.secrets
 
     def of_run(self, workflow_id: str, secrets: Secrets) -> Exchange:
         """Give what the requests of one run go through."""

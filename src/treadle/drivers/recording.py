@@ -16,9 +16,9 @@ from urllib.parse import unquote_plus
 import msgspec
 
 from treadle.drivers.bodies import described
+from treadle.drivers.connection import Connection, Exchange
 from treadle.drivers.har import BINARY, CREATOR, encoded
 from treadle.drivers.run import Clock
-from treadle.drivers.transport import Connection, Exchange
 from treadle.drivers.urls import shown_url
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.engine.secret_flows import answered, credential

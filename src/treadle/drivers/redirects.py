@@ -2,6 +2,7 @@
 
 from urllib.parse import quote, unquote_plus, urljoin, urlsplit, urlunsplit
 
+from treadle.drivers.sockets import SCHEME
 from treadle.drivers.urls import shown_url
 from treadle.engine.secret_flows import credential
 from treadle.engine.secrets import Secrets
@@ -17,12 +18,14 @@ class RedirectRefused(TreadleError):
 
 
 def origin(url: str) -> str:
-    """Give scheme, host and port of a URL (RFC 6454).
+    """Give scheme, host and port of a URL (RFC 6454), or scheme and path of a Unix socket.
 
     Raises:
         ValueError: its host or port is none.
     """
     parts = urlsplit(url)
+    if parts.scheme == "http+unix":
+        return f"{SCHEME}{parts.netloc}"
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return f"{parts.scheme}://{parts.hostname}:{port}"
 
@@ -38,12 +41,11 @@ def redirected(request: HttpRequest, location: str, secrets: Secrets) -> HttpReq
     """
     shown = shown_url(location)
     try:
-        # Servers also write what a URL has no place for, as browsers let them.
-        url = urljoin(request.url, quote(location, safe="%:/?#[]@!$&'()*+,;=~"))
+        url = _resolved(request.url, location)
         new, old = origin(url), origin(request.url)
     except ValueError as error:
         raise RedirectRefused(f"to {shown}, which is no http URL") from error
-    if not url.startswith(("http://", "https://")):
+    if not url.startswith(("http://", "https://")) and new != old:
         raise RedirectRefused(f"to {shown}, which is no http URL")
     if "@" in urlsplit(url).netloc:
         hint = "a server must not say who is to log in elsewhere; see whether it is the right one"
@@ -63,6 +65,18 @@ def redirected(request: HttpRequest, location: str, secrets: Secrets) -> HttpReq
         if name.lower() in _PLAIN_HEADERS and secrets.text(value) == value
     )
     return HttpRequest(request.method, url, headers, request.body)
+
+
+def _resolved(base: str, location: str) -> str:
+    """Resolve where an answer redirects to; what names no host stays at the server of a Unix socket."""
+    # Servers also write what a URL has no place for, as browsers let them.
+    reference = quote(location, safe="%:/?#[]@!$&'()*+,;=~")
+    if not base.startswith(SCHEME):
+        return urljoin(base, reference)
+    plain = f"http://{base.removeprefix(SCHEME)}"
+    url = urljoin(plain, reference)
+    stays = urlsplit(url)[:2] == urlsplit(plain)[:2]
+    return f"{SCHEME}{url.removeprefix('http://')}" if stays else url
 
 
 def _without_credentials(url: str, before: str, secrets: Secrets) -> str:

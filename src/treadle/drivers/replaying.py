@@ -13,9 +13,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from treadle.drivers.connection import Connection, Departed, Exchange
 from treadle.drivers.har import CREATOR, Entry, Log, read_archive
 from treadle.drivers.recording import INTERRUPTED, SHARED, sent_content
-from treadle.drivers.transport import Connection, Departed, Exchange
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.engine.secrets import MASK, Secrets
 from treadle.expressions.words import shortened

@@ -13,6 +13,8 @@ from treadle.errors import EffectFailed
 
 Append = Callable[[list[Record]], Awaitable[None]]
 """Takes the records of one turn, in their order; they are safe when it returns."""
+UNSENT = "nothing was sent"
+"""What a CancelledError carries that ended a request before any of it was sent."""
 
 
 class Clock(Protocol):
@@ -68,8 +70,8 @@ async def drive(
             result = await _in_time(effect, performer, clock, deadline)
         else:
             result = await _perform(effect, performer, clock)
-        if result is None:
-            await append(run.stop(*_overdue(effect, timeout or 0.0), clock.now()))
+        if isinstance(result, TimeoutError):
+            await append(run.stop(*_overdue(effect, timeout or 0.0, begun=not unsent(result)), clock.now()))
         else:
             await append(run.deliver(effect.id, result, clock.now()))
     if run.outcome is None:
@@ -77,20 +79,26 @@ async def drive(
     return run.outcome
 
 
-async def _in_time(effect: Effect, performer: Performer, clock: Clock, deadline: float) -> Result | None:
-    """Perform an effect, or give None where the run's deadline comes first."""
+async def _in_time(effect: Effect, performer: Performer, clock: Clock, deadline: float) -> Result | TimeoutError:
+    """Perform an effect, or give the error where the run's deadline comes first."""
     left = deadline - clock.now()
     if isinstance(effect, Sleep):
         # Known beforehand: waiting for a pause that cannot end in time would only cost time.
         if effect.seconds * (1 - effect.jitter) >= left:
             await clock.sleep(max(0.0, left))
-            return None
+            return TimeoutError()
         return await _perform(effect, performer, clock)
     try:
         async with asyncio.timeout(left):
             return await _perform(effect, performer, clock)
-    except TimeoutError:
-        return None
+    except TimeoutError as error:
+        return error
+
+
+def unsent(error: BaseException) -> bool:
+    """Say whether a request was cancelled, or was late, before any of it was sent."""
+    cancelled = error if isinstance(error, asyncio.CancelledError) else error.__cause__
+    return isinstance(cancelled, asyncio.CancelledError) and UNSENT in cancelled.args
 
 
 def _perform(effect: Effect, performer: Performer, clock: Clock) -> Awaitable[Result]:
@@ -103,12 +111,13 @@ async def _pause(effect: Sleep, clock: Clock) -> Slept:
     return Slept()
 
 
-def interrupted(run: Run, reason: str) -> Failure:
-    """Say what a run was at when it was interrupted."""
+def interrupted(run: Run, reason: str, error: BaseException | None = None) -> Failure:
+    """Say what a run was at when it was interrupted; `error` is the CancelledError that came of it."""
     effect = next(iter(run.pending()), None)
     step_id = effect.step_id if effect is not None else None
     message = reason if step_id is None else f"{reason} at step '{step_id}'"
-    if isinstance(effect, SendHttp) and not effect.idempotent:
+    begun = error is None or not unsent(error)
+    if begun and isinstance(effect, SendHttp) and not effect.idempotent:
         message += f"; {effect.request.method} {effect.request.url} was under way and may have taken effect"
     return Failure("interrupted", message, step_id, "what was started on the server goes on there")
 

@@ -1,17 +1,28 @@
-"""The options of a run: their names, their defaults, and what makes no sense."""
+"""The options of a run: their names, their defaults, what makes no sense, and servers that cannot be."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
-from treadle.drivers.transport import Connection
+from treadle.drivers.connection import Connection
+from treadle.drivers.proxies import shown
+from treadle.drivers.sockets import SCHEME, socket_and_url
 from treadle.drivers.urls import shown_url, user_masked
 from treadle.engine.program import Program
+from treadle.engine.secrets import MASK
 from treadle.engine.state import Limits
 from treadle.errors import RunRefused
 
+if TYPE_CHECKING:
+    from treadle.drivers.policy import Policy
+
+_SECONDS = (
+    "timeout", "request_timeout", "connect_timeout", "read_timeout", "poll_interval", "poll_max_interval",
+    "max_retry_after",
+)  # fmt: skip
 _PLACEHOLDERS = (".example.com", ".example.net", ".example.org", ".example", ".invalid")
 """Names that no server has (RFC 2606); descriptions are full of them."""
 
@@ -26,6 +37,10 @@ class Options(Struct, frozen=True, kw_only=True):
         no_cache: fetch documents anew, and keep no copy of them.
         strict: refuse the dialects of real documents.
         timeout: limit of the whole run.
+        rate: how often requests go to a host: `10/s`, `100/m`, or `HOST=10/s` for one of them; one or more.
+        client_key_password: of the key, where it is encrypted; on the command line TREADLE_CLIENT_KEY_PASSWORD.
+        allow_host: the only hosts that requests may go to (`HOST`, `*.DOMAIN`, `HOST:PORT`); one or more.
+        deny_private: refuse addresses that are not on the public internet.
         record: the file that every exchange is written to, as an HTTP Archive with all secrets masked.
         replay: the recording that answers in place of the network.
         credentials: by the name of a security scheme, or SOURCE:SCHEME: a token, a key, or fields.
@@ -40,32 +55,30 @@ class Options(Struct, frozen=True, kw_only=True):
     strict: bool = False
     timeout: float | None = None
     request_timeout: float = 30.0
+    connect_timeout: float | None = None
+    read_timeout: float | None = None
     poll_interval: float = 1.0
     poll_max_interval: float = 15.0
     max_steps: int = 100_000
     transport_retries: int = 3
     max_retry_after: float = 300.0
     max_body: int = 64 * 1024 * 1024
+    max_connections: int = 100
+    max_connections_per_host: int | None = None
+    rate: str | tuple[str, ...] = ()
     insecure: bool = False
     ca_cert: str | None = None
     client_cert: str | None = None
     client_key: str | None = None
+    client_key_password: str | None = None
     proxy: str | None = None
+    allow_host: str | tuple[str, ...] = ()
+    deny_private: bool = False
     record: str | None = None
     replay: str | None = None
     credentials: Mapping[str, Any] | None = None
     profile: str | None = None
     keep_tokens: bool = False
-
-    def __repr__(self) -> str:
-        """Show what differs from the defaults, and no credential."""
-        plain = Options()
-        shown = {
-            name: getattr(self, name) for name in self.__struct_fields__ if getattr(self, name) != getattr(plain, name)
-        }
-        if self.credentials is not None:
-            shown["credentials"] = dict.fromkeys(self.credentials, "***")
-        return f"Options({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense.
@@ -73,21 +86,33 @@ class Options(Struct, frozen=True, kw_only=True):
         Raises:
             RunRefused: a number is negative, or the server is no URL.
         """
-        for name in ("timeout", "request_timeout", "poll_interval", "poll_max_interval", "max_retry_after"):
+        for name in _SECONDS:
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):
                 raise RunRefused(f"{name} is {value}, but must be a number of seconds that is not negative")
-        if self.request_timeout == 0 or self.timeout == 0:
+        if 0 in (self.request_timeout, self.timeout, self.connect_timeout, self.read_timeout):
             raise RunRefused("a timeout of 0 seconds leaves no time for anything", hint="leave it out for no limit")
         for name in ("max_steps", "max_body", "transport_retries"):
             if getattr(self, name) < 0:
                 raise RunRefused(f"{name} is {getattr(self, name)}, but must not be negative")
+        for name in ("max_connections", "max_connections_per_host"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise RunRefused(f"{name} is {getattr(self, name)}, but must be 1 at least")
         for url in self.servers.values():
             check_server(url)
         if self.proxy is not None and not host_of(self.proxy):
-            raise RunRefused(
-                f"the proxy '{user_masked(self.proxy)}' is no http(s) URL", hint="write it as http://HOST:PORT"
-            )
+            raise RunRefused(f"the proxy '{shown(self.proxy)}' is no http(s) URL", hint="write it as http://HOST:PORT")
+
+    def __repr__(self) -> str:
+        """Show the options that were given, without passwords and credentials."""
+        given = {name: value for name, value in asdict(self).items() if value != getattr(_DEFAULTS, name)}
+        if self.proxy is not None:
+            given["proxy"] = shown(self.proxy)
+        if self.client_key_password is not None:
+            given["client_key_password"] = MASK
+        if self.credentials is not None:
+            given["credentials"] = dict.fromkeys(self.credentials, MASK)
+        return f"Options({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
     @property
     def servers(self) -> Mapping[str, str]:
@@ -98,21 +123,49 @@ class Options(Struct, frozen=True, kw_only=True):
 
     def connection(self) -> Connection:
         """Give what concerns the sending of requests."""
-        return Connection(**{name: getattr(self, name) for name in Connection.__struct_fields__ if hasattr(self, name)})
+        values: dict[str, Any] = {name: getattr(self, name) for name in Connection.__struct_fields__}
+        return Connection(**{**values, "rate": listed(self.rate)})
 
     def limits(self) -> Limits:
         """Give what bounds a run."""
         return Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__})
 
 
+_DEFAULTS = Options()
+
+
+def listed(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Give what may be one or more as more."""
+    return (given,) if isinstance(given, str) else given
+
+
 def host_of(url: str) -> str | None:
-    """Give the host of an http(s) URL, or None where the text is none."""
+    """Give the host of an http(s) URL, or the path of a Unix socket, or None where the text names neither."""
     try:
+        if url.startswith(SCHEME):
+            return socket_and_url(url)[0]
         parts = urlsplit(url)
         _ = parts.port  # raises where it is no number
     except ValueError:
         return None
     return parts.hostname if parts.scheme in ("http", "https") else None
+
+
+def check_policy(program: Program, policy: "Policy") -> None:
+    """Make sure before anything is sent that requests may go to each server, as far as its name tells.
+
+    Raises:
+        RunRefused: a rule forbids it.
+    """
+    for call in program.calls():
+        if call.server.startswith(SCHEME):
+            refusal = policy.refuses_socket(host_of(call.server) or "")
+        else:
+            parts = urlsplit(call.server)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            refusal = policy.refuses(parts.hostname or "", port)
+        if refusal is not None:
+            raise RunRefused(f"source '{call.operation.source}': {refusal.message}", hint=refusal.hint)
 
 
 def is_base(url: str) -> bool:

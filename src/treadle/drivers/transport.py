@@ -1,67 +1,41 @@
-"""A pool of HTTP connections on aiohttp: TLS, proxies, time-outs, limits. Foreign errors are mapped here, once.
+"""A pool of HTTP connections on aiohttp: TLS, proxies, time-outs, limits, turns.
 
 Knows nothing of steps, redirects or repeats. aiohttp is imported with the first request: it is half of a short run.
 """
 
 import asyncio
 import os
-import ssl
 import sys
-import urllib.request
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakValueDictionary
 
-from msgspec import Struct
-
+from treadle.drivers.connection import Connection
+from treadle.drivers.proxies import VARIABLES, environment_proxies, passwords, proxy_for, shown
+from treadle.drivers.run import UNSENT, Clock, SystemClock, unsent
+from treadle.drivers.sockets import SCHEME, socket_and_url
+from treadle.drivers.turns import Turns, read_rates
 from treadle.engine.effects import HttpFailed, HttpResponse
-from treadle.errors import EffectFailed, RunRefused
 from treadle.sources.request import IDEMPOTENT_METHODS, HttpRequest
 
 if TYPE_CHECKING:
+    import ssl
+
     import aiohttp
+    from aiohttp.abc import AbstractResolver
     from yarl import URL
 
     from treadle.drivers.bodies import Outgoing
+    from treadle.drivers.policy import Policy
 
 STALE_AFTER = 1.0
 """From how many seconds of idleness on a connection may be one that the server is just closing."""
 CODINGS = frozenset({"br", "deflate", "gzip", "identity", "zstd"})
 """What aiohttp decodes, with the packages that this one brings; all of it but identity is said in Accept-Encoding."""
-_PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-
-
-class Connection(Struct, frozen=True):
-    """How requests are sent: times in seconds, sizes in bytes, files by path."""
-
-    request_timeout: float = 30.0
-    transport_retries: int = 3
-    max_retry_after: float = 300.0
-    max_body: int = 64 * 1024 * 1024
-    max_connections: int = 100
-    insecure: bool = False
-    ca_cert: str | None = None
-    client_cert: str | None = None
-    client_key: str | None = None
-    proxy: str | None = None
-
-
-class Departed(EffectFailed):
-    """A run asks for something that a recording has no answer to."""
-
-
-class Exchange(Protocol):
-    """Sends one request and brings its answer: over the network, from a recording, or recording it on the way."""
-
-    @property
-    def connection(self) -> Connection:
-        """How requests are sent."""
-
-    async def exchange(self, request: HttpRequest, timeout: float) -> HttpResponse | HttpFailed:
-        """Send one request within `timeout` seconds; whatever goes wrong on the way is a HttpFailed.
-
-        Raises:
-            Departed: it answers from a recording, and this was not recorded.
-        """
+_HEAD = 64 * 1024
+"""The longest header field that is read, in bytes; tokens and policies of real servers are over aiohttp's 8 KiB."""
+_CONNECTING = 0.9
+"""The share of a request's time in which its connection must be there, where no other limit is set."""
 
 
 def preload() -> None:
@@ -70,7 +44,7 @@ def preload() -> None:
     Each loads every CA certificate of the machine, which is a fifth of a short run's CPU. None is missed: a Transport
     makes its own context with its first https request, and a proxy is spoken to by the contexts that are left alone.
     """
-    if "aiohttp" in sys.modules or any(os.environ.get(name) for name in _PROXY_VARIABLES):
+    if "aiohttp" in sys.modules or any(os.environ.get(name) for name in VARIABLES):
         return
     file = os.environ.get("SSL_CERT_FILE")
     os.environ["SSL_CERT_FILE"] = os.devnull
@@ -84,111 +58,210 @@ def preload() -> None:
 
 
 class Transport:
-    """Connections shared by any number of runs."""
+    """Connections shared by any number of runs.
 
-    def __init__(self, connection: Connection, user_agent: str) -> None:
+    Args:
+        connection: how requests are sent.
+        user_agent: what Treadle calls itself.
+        policy: where requests may go; None for anywhere.
+        clock: by which turns are taken.
+        resolver: resolves names; None for the machine's own.
+
+    Raises:
+        RunRefused: a certificate, a key or a rate cannot be used.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        user_agent: str,
+        *,
+        policy: "Policy | None" = None,
+        clock: Clock | None = None,
+        resolver: "AbstractResolver | None" = None,
+    ) -> None:
         self.connection = connection
         self._user_agent = user_agent
-        self._pooled: aiohttp.ClientSession | None = None
-        self._fresh: aiohttp.ClientSession | None = None
+        self._policy = policy
+        self._resolver = resolver
+        self._sessions: dict[tuple[str | None, bool], aiohttp.ClientSession] = {}
         self._answered: dict[str, float] = {}
         self._slots = asyncio.Semaphore(connection.max_connections)
+        self._host_slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        rates = read_rates(connection.rate) if connection.rate else {}
+        self._turns = Turns(rates, connection.max_retry_after, clock or SystemClock())
         self._proxies = {} if connection.proxy else environment_proxies()
         changed = connection.insecure or connection.ca_cert or connection.client_cert
-        self._tls = tls_context(connection) if changed else None
+        self._tls = self._tls_context() if changed else None
 
-    async def exchange(
-        self, request: HttpRequest, timeout: float, sending: "Outgoing | None" = None
-    ) -> HttpResponse | HttpFailed:
+    @property
+    def secrets(self) -> list[str]:
+        """What must not be shown of the connection: passwords of proxies and keys."""
+        proxies = [self.connection.proxy] if self.connection.proxy else self._proxies.values()
+        key = self.connection.client_key_password
+        return [*passwords(proxies), *([key] if key else [])]
+
+    async def exchange(self, request: HttpRequest, timeout: float) -> HttpResponse | HttpFailed:
         """Send one request within `timeout` seconds; whatever goes wrong on the way is a HttpFailed.
 
-        `sending` is the body where that is more than bytes, when it has been opened.
+        Waiting for a turn and for a free connection is not the server's time, and costs less here than in the pool.
         """
-        import aiohttp  # noqa: PLC0415 - see above
-        from yarl import URL  # noqa: PLC0415
-
-        headers, data = request.headers, request.body
-        if sending is not None:
-            headers, data = sending.headers, sending.content()  # type: ignore[assignment]  # what aiohttp takes as well
-        elif data is not None and type(data) is not bytes:
-            return await self._exchange_files(request, timeout)
         try:
-            url = URL(request.url, encoded=True)
-            if not url.host:
-                raise ValueError("it has no host")
+            socket, url = _target(request.url)
         except ValueError as error:
             message = f"{request.url} is no URL to send a request to: {error}"
             return HttpFailed("url", message, "check the server's URL (--server)")
-        # Waiting for a free connection is not the server's time, and costs less here than inside the pool.
-        await self._slots.acquire()
+        proxy = None if socket is not None else self._proxy(url)
+        if proxy is not None and not proxy.startswith(("http://", "https://")):
+            message = f"the proxy {shown(proxy)} is none that is spoken to by HTTP"
+            return HttpFailed("proxy", message, "name an http proxy: --proxy http://HOST:PORT")
+        refusal = None if self._policy is None else self._refused(self._policy, url, (socket, proxy))
+        if refusal is not None:
+            return refusal
+        way = _Way(socket or f"{url.scheme}://{url.raw_authority}", socket, proxy)
+        host_slots = None
+        if self._turns.matter or self.connection.max_connections_per_host is not None or self._slots.locked():
+            host_slots = await self._admitted(way.origin, url.raw_host or "")
+        else:
+            await self._slots.acquire()  # at once: there is one
         try:
-            response = await self._session(request.method, url).request(
-                request.method,
-                url,
-                headers=headers,
-                data=data,
-                allow_redirects=False,
-                timeout=_timeouts(timeout),
-                ssl=self._context() if url.scheme == "https" else True,
-                proxy=self.connection.proxy or (self._environment_proxy(url) if self._proxies else None),
-            )
-            try:
-                body = await self._body(response)
-            finally:
-                response.release()
-            self._answered[url.authority] = asyncio.get_running_loop().time()
-            if body and "Content-Encoding" in response.headers and not _is_known(response):
-                return _in_unknown_coding(response)
-            if isinstance(body, HttpFailed):
-                return body
-            return HttpResponse(response.status, tuple(response.headers.items()), body)
-        except TimeoutError as error:
-            sent = not isinstance(error, aiohttp.ConnectionTimeoutError)
-            own = timeout < self.connection.request_timeout
-            hint = "the step's own timeout, or what was left of it" if own else "see --request-timeout"
-            return HttpFailed("timeout", f"no answer within {timeout:.3g} s", hint, sent=sent)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return failed(error)
+            return await self._sent(request, url, timeout, way)
         finally:
             self._slots.release()
+            if host_slots is not None:
+                host_slots.release()
 
-    async def _exchange_files(self, request: HttpRequest, timeout: float) -> HttpResponse | HttpFailed:
-        """Send a request whose body is read, or put together, while it is sent."""
+    async def _admitted(self, origin: str, host: str) -> asyncio.Semaphore | None:
+        """Wait for one's turn and for a free connection; gives what is to be released beside the slot of all."""
+        slots, held = self._slots_of(origin), None
+        try:
+            if slots is not None:
+                await slots.acquire()
+                held = slots
+            await self._turns.take(origin, host, self._slots)
+        except asyncio.CancelledError as error:
+            if held is not None:
+                held.release()
+            raise asyncio.CancelledError(UNSENT) from error
+        return held
+
+    def _slots_of(self, origin: str) -> asyncio.Semaphore | None:
+        limit = self.connection.max_connections_per_host
+        return None if limit is None else self._host_slots.setdefault(origin, asyncio.Semaphore(limit))
+
+    async def _sent(self, request: HttpRequest, url: "URL", timeout: float, way: "_Way") -> HttpResponse | HttpFailed:
+        if request.body is None or type(request.body) is bytes:
+            return await self._answer(request, url, timeout, way)
         from treadle.drivers.bodies import FileUnreadable, Outgoing  # noqa: PLC0415 - few requests have such a body
 
         try:
             with Outgoing(request) as body:
-                result = await self.exchange(request, timeout, body)
+                result = await self._answer(request, url, timeout, way, body)
         except FileUnreadable as error:
             return HttpFailed("file", str(error), "see that the file is there until the run has ended")
         if body.failure is not None:
             return HttpFailed("file", str(body.failure), "leave the file alone until the run has ended", sent=True)
         return result
 
-    def _session(self, method: str, url: "URL") -> "aiohttp.ClientSession":
+    async def _answer(
+        self, request: HttpRequest, url: "URL", timeout: float, way: "_Way", sending: "Outgoing | None" = None
+    ) -> HttpResponse | HttpFailed:
+        """Send a request over a connection; `sending` is its body where that is read while it is sent."""
+        import aiohttp  # noqa: PLC0415 - see above
+
+        import treadle.drivers.pool  # noqa: PLC0415 - it imports aiohttp; a `from` would cost as much as a small answer
+
+        secured = url.scheme == "https" or (way.proxy or "").startswith("https:")
+        try:
+            response = await self._session(request.method, way).request(
+                request.method,
+                url,
+                headers=request.headers if sending is None else sending.headers,
+                data=request.body if sending is None else sending.content(),
+                allow_redirects=False,
+                timeout=_timeouts(timeout, self.connection.connect_timeout, self.connection.read_timeout),
+                ssl=self._context() if secured else True,
+                proxy=way.proxy,
+            )
+            try:
+                body = await self._body(response)
+            finally:
+                response.release()
+        except treadle.drivers.pool.NotConnected as error:
+            from treadle.drivers.failures import unreached  # noqa: PLC0415 - where nothing fails it is not needed
+
+            return unreached(error.__cause__, way.proxy)
+        except TimeoutError as error:
+            return self._late(error, timeout, way)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            from treadle.drivers.failures import broken  # noqa: PLC0415
+
+            return broken(error)
+        self._answered[way.origin] = asyncio.get_running_loop().time()
+        self._turns.heed(way.origin, response.status, response.headers)
+        if response.status == 407 and way.proxy is not None:
+            from treadle.drivers.failures import refused_by_proxy  # noqa: PLC0415
+
+            return refused_by_proxy(407, response.reason or "")
+        if body and "Content-Encoding" in response.headers and not _is_known(response):
+            return _in_unknown_coding(response)
+        if isinstance(body, HttpFailed):
+            return body
+        return HttpResponse(response.status, tuple(response.headers.items()), body)
+
+    def _late(self, error: TimeoutError, timeout: float, way: "_Way") -> HttpFailed:
+        import aiohttp  # noqa: PLC0415 - see above
+
+        connect, read = self.connection.connect_timeout, self.connection.read_timeout
+        own = timeout < self.connection.request_timeout
+        hint = "the step's own timeout, or what was left of it" if own else "see --request-timeout"
+        if isinstance(error, aiohttp.ConnectionTimeoutError) or unsent(error):
+            through = "" if way.proxy is None else f" through the proxy {shown(way.proxy)}"
+            if connect is not None and connect < timeout * _CONNECTING:
+                timeout, hint = connect, "is the server up? or see --connect-timeout"
+            return HttpFailed("timeout", f"no connection{through} within {timeout:.3g} s", hint)
+        if isinstance(error, aiohttp.SocketTimeoutError) and read is not None:
+            return HttpFailed("timeout", f"nothing more came for {read:.3g} s", "see --read-timeout", sent=True)
+        return HttpFailed("timeout", f"no answer within {timeout:.3g} s", hint, sent=True)
+
+    def _refused(self, policy: "Policy", url: "URL", way: tuple[str | None, str | None]) -> HttpFailed | None:
+        socket, proxy = way
+        if socket is not None:
+            refusal = policy.refuses_socket(socket)
+        else:
+            refusal = policy.refuses(url.raw_host or "", url.port, proxied=proxy is not None)
+        return None if refusal is None else HttpFailed("policy", refusal.message, refusal.hint)
+
+    def _session(self, method: str, way: "_Way") -> "aiohttp.ClientSession":
         """Choose pooled connections, or for a request that must not be sent twice after a pause a new one.
 
         A server closes an idle connection when it likes. A request that is under way just then gets no answer, and
         nobody knows whether it took effect: a needless doubt.
         """
-        if method not in IDEMPOTENT_METHODS and url.authority in self._answered:
-            idle = asyncio.get_running_loop().time() - self._answered[url.authority]
-            if idle > STALE_AFTER:
-                if self._fresh is None:
-                    self._fresh = self._open(force_close=True)
-                return self._fresh
-        if self._pooled is None:
-            self._pooled = self._open(force_close=False)
-        return self._pooled
+        fresh = False
+        if method not in IDEMPOTENT_METHODS and way.origin in self._answered:
+            fresh = asyncio.get_running_loop().time() - self._answered[way.origin] > STALE_AFTER
+        session = self._sessions.get((way.socket, fresh))
+        if session is None:
+            session = self._sessions[way.socket, fresh] = self._open(way.socket, force_close=fresh)
+        return session
 
-    def _open(self, *, force_close: bool) -> "aiohttp.ClientSession":
+    def _open(self, socket: str | None, *, force_close: bool) -> "aiohttp.ClientSession":
         import aiohttp  # noqa: PLC0415 - see above
 
+        from treadle.drivers.pool import CheckedResolver, open_pool  # noqa: PLC0415
+
         _settle_malloc()
+        resolver = self._resolver
+        if self._policy is not None and self._policy.private is not None:
+            resolver = CheckedResolver(self._policy, resolver)
+        limits: dict[str, Any] = {"limit": self.connection.max_connections, "force_close": force_close}
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self.connection.max_connections, force_close=force_close),
+            connector=open_pool(socket, resolver, **limits),
             cookie_jar=aiohttp.DummyCookieJar(),  # cookies belong to a run, not to the pool
             headers={"User-Agent": self._user_agent},
+            max_line_size=_HEAD,
+            max_field_size=_HEAD,
         )
         # aiohttp repeats what it takes for idempotent after a lost connection; that is for our own rules to say.
         session._retry_connection = False  # noqa: SLF001 - there is no public switch; a test fails when this one goes
@@ -214,33 +287,52 @@ class Transport:
         message = f"the answer (status {response.status}) has a body of more than {limit:,} bytes"
         return HttpFailed("body-too-large", message, "raise --max-body if it is meant to be that large", sent=True)
 
-    def _context(self) -> ssl.SSLContext:
+    def _context(self) -> "ssl.SSLContext":
         if self._tls is None:
-            self._tls = tls_context(self.connection)
+            self._tls = self._tls_context()
         return self._tls
 
-    def _environment_proxy(self, url: "URL") -> str | None:
-        bypassed = urllib.request.proxy_bypass_environment(url.host or "", self._proxies)  # type: ignore[attr-defined]
-        return None if bypassed else self._proxies.get(url.scheme) or self._proxies.get("all")
+    def _tls_context(self) -> "ssl.SSLContext":
+        from treadle.drivers.tls import tls_context  # noqa: PLC0415 - plain http does without ssl
+
+        return tls_context(self.connection)
+
+    def _proxy(self, url: "URL") -> str | None:
+        if self.connection.proxy or not self._proxies:
+            return self.connection.proxy
+        return proxy_for(self._proxies, url.scheme, url.host or "", url.port)
 
     async def close(self) -> None:
         """Close all connections."""
-        for session in (self._pooled, self._fresh):
-            if session is not None:
-                await session.close()
-        self._pooled = self._fresh = None
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
         await asyncio.sleep(0)  # what was cut off while it connected is closed by the loop, at its next turn
 
 
-def environment_proxies() -> dict[str, str]:
-    """Give the proxies that the environment names, by scheme.
+class _Way(NamedTuple):
+    """How a request goes: to which origin, over which Unix socket, through which proxy."""
 
-    aiohttp would read them too, but then also takes credentials for any host from ~/.netrc, which no document's author
-    should be able to send anywhere.
+    origin: str
+    socket: str | None
+    proxy: str | None
+
+
+def _target(text: str) -> tuple[str | None, "URL"]:
+    """Give the Unix socket and the URL of a request.
+
+    Raises:
+        ValueError: it is no URL to send a request to.
     """
-    if not any(os.environ.get(name) for name in _PROXY_VARIABLES):
-        return {}
-    return urllib.request.getproxies_environment()
+    import yarl  # noqa: PLC0415 - see above
+
+    socket = None
+    if text.startswith(SCHEME):
+        socket, text = socket_and_url(text)
+    url = yarl.URL(text, encoded=True)
+    if not url.host:
+        raise ValueError("it has no host")
+    return socket, url
 
 
 def _is_known(response: "aiohttp.ClientResponse") -> bool:
@@ -265,80 +357,11 @@ def _settle_malloc() -> None:
 
 
 @lru_cache(64)
-def _timeouts(seconds: float) -> "aiohttp.ClientTimeout":
+def _timeouts(seconds: float, connect: float | None, read: float | None) -> "aiohttp.ClientTimeout":
     import aiohttp  # noqa: PLC0415 - see above
 
     # A connection that is not there by then leaves no time for an answer; and that nothing was sent is known.
-    return aiohttp.ClientTimeout(total=seconds, sock_connect=seconds * 0.9)
-
-
-def tls_context(connection: Connection) -> ssl.SSLContext:
-    """Give the TLS settings: those of this machine, changed as the connection says.
-
-    Raises:
-        RunRefused: a certificate or key file cannot be used.
-    """
-    try:
-        context = ssl.create_default_context(cafile=connection.ca_cert)
-    except (OSError, ssl.SSLError) as error:
-        message = f"--ca-cert {connection.ca_cert} cannot be used: {_first_line(error)}"
-        raise RunRefused(message, hint="give a file of CA certificates in PEM form") from error
-    if connection.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if connection.client_cert:
-        try:
-            context.load_cert_chain(connection.client_cert, connection.client_key)
-        except (OSError, ssl.SSLError) as error:
-            message = f"--client-cert {connection.client_cert} cannot be used: {_first_line(error)}"
-            raise RunRefused(message, hint="give certificate and key in PEM form; the key as --client-key") from error
-    return context
-
-
-def failed(error: Exception) -> HttpFailed:  # noqa: C901 - a table, one row for each kind of error
-    """Say in our words what the client library found."""
-    import aiohttp  # noqa: PLC0415 - see above
-
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            hint = "name the server's CA with --ca-cert, or use --insecure where nothing is at stake"
-            return HttpFailed(
-                "tls", f"the server's certificate is refused: {_first_line(error.certificate_error)}", hint
-            )
-        case aiohttp.ClientConnectorSSLError():
-            hint = "does the server speak https on this port, or should its URL start with http:// (--server)?"
-            return HttpFailed("tls", f"no TLS with {error.host}:{error.port}: {_first_line(error.os_error)}", hint)
-        case aiohttp.ClientConnectorDNSError():
-            return HttpFailed("dns", f"the host '{error.host}' has no address", "check the URL; --server names another")
-        case aiohttp.ClientProxyConnectionError():
-            message = f"the proxy {error.host}:{error.port} cannot be reached: {_first_line(error.os_error)}"
-            return HttpFailed("connection", message, "check --proxy and the environment's proxy variables")
-        case aiohttp.ClientConnectorError():
-            message = f"no connection to {error.host}:{error.port}: {_first_line(error.os_error)}"
-            return HttpFailed("connection", message, "is the server up, and is its URL right (--server)?")
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return HttpFailed("url", f"{error} is no URL to send a request to", "check the server's URL (--server)")
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | ConnectionError():
-            return HttpFailed("reset", "the connection was closed before the answer came", sent=True)
-        case aiohttp.ClientPayloadError():
-            what = "is not in the coding it says" if "Encoding" in str(error) else "broke off before its end"
-            return HttpFailed("reset", f"the answer {what}", sent=True)
-        case aiohttp.ClientHttpProxyError():
-            message = f"the proxy refused to connect: {error.status} {error.message}"
-            return HttpFailed("proxy", message, "check --proxy and the environment's proxy variables")
-        case aiohttp.ClientResponseError():
-            message = f"the answer is no HTTP that can be read: {error.message.splitlines()[0].rstrip(':')}"
-            return HttpFailed("protocol", message, "is this an HTTP server?", sent=True)
-    sent = not isinstance(error, ValueError)  # a value that cannot be sent was not sent
-    return HttpFailed("request", f"{type(error).__name__}: {_first_line(error)}", sent=sent)
-
-
-def _first_line(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError) and error.verify_message:
-        return error.verify_message
-    number = getattr(error, "errno", None)
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason.replace("_", " ").lower()
-    if isinstance(error, OSError) and number and number > 0:
-        return os.strerror(number)
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    longest = seconds * _CONNECTING
+    return aiohttp.ClientTimeout(
+        total=seconds, sock_connect=longest if connect is None else min(connect, longest), sock_read=read
+    )

@@ -15,7 +15,7 @@ import click
 from treadle.surfaces.dataiku import dataiku
 from treadle.surfaces.guard import EXIT_INVALID, guarded
 from treadle.surfaces.interrupt import SIGNALS, handed_to
-from treadle.surfaces.options import RUN_OPTIONS, Line, with_options
+from treadle.surfaces.options import CONNECTION_OPTIONS, RUN_OPTIONS, Line, complete_connection, with_options
 from treadle.surfaces.streams import colour, prepare_streams, say, silence, tell
 from treadle.version import __version__
 
@@ -62,6 +62,7 @@ def main() -> None:
 )  # fmt: skip
 @click.option("--inputs", metavar="FILE", envvar="TREADLE_INPUTS", help="A JSON or YAML object of inputs; - for stdin.")
 @with_options(RUN_OPTIONS)
+@with_options(CONNECTION_OPTIONS)
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -106,10 +107,7 @@ def _run(document: str, workflow: str | None, options: dict[str, Any]) -> int:
 
 def _prepared_options(options: dict[str, Any]) -> dict[str, Any]:
     """Give the options that more than one command has as a Runner takes them."""
-    from treadle.errors import RunRefused  # noqa: PLC0415
-
-    if options["client_key"] and not options["client_cert"]:
-        raise RunRefused("--client-key is of no use without --client-cert", hint="name the certificate too")
+    complete_connection(options)
     named = {name: _named(options[name], name.replace("_", "-")) for name in ("server", "source", "server_var")}
     given = {name: value for name, value in options.items() if name != "credential"}
     return {**given, **named, "credentials": _credentials(options["credential"])}
@@ -148,7 +146,7 @@ async def _run_with(
         # Until here a signal ends the process at once: nothing was sent, and there is nothing to tidy up.
         prepared = await runner.prepare(document, workflow, given.values, secret_names=given.secret)
         if not shown["quiet"]:
-            tell(_show_warnings, prepared, options["insecure"])
+            tell(_show_warnings, prepared)
         if dry:
             _show_plan(runner, prepared, as_json=shown["as_json"])
             return 0
@@ -193,12 +191,10 @@ async def _execute(
         view.close()
 
 
-def _show_warnings(prepared: "Prepared", insecure: bool) -> None:  # noqa: FBT001 - handed on by tell
+def _show_warnings(prepared: "Prepared") -> None:
     from treadle.surfaces.report import text_of_file, write_diagnostics  # noqa: PLC0415
 
     write_diagnostics(prepared.diagnostics, sys.stderr, text_of_file, colour=colour())
-    if insecure:
-        say("warning[insecure]: TLS certificates are not verified")
 
 
 def _show_plan(runner: "Runner", prepared: "Prepared", *, as_json: bool) -> None:
@@ -275,6 +271,7 @@ _FORMS = {
     "--server-var", multiple=True, metavar="[SOURCE.]NAME=VALUE", envvar="TREADLE_SERVER_VAR", help="As for run."
 )
 @click.option("--no-cache", is_flag=True, envvar="TREADLE_NO_CACHE", help="As for run.")
+@with_options(CONNECTION_OPTIONS)
 def check(documents: tuple[str, ...], **options: Any) -> None:
     """Load and compile documents without running them, and show every diagnostic.
 
@@ -285,26 +282,17 @@ def check(documents: tuple[str, ...], **options: Any) -> None:
     sys.exit(guarded(lambda: _check(documents, **options)))
 
 
-def _check(
-    sources: tuple[str, ...],
-    form: str,
-    *,
-    strict: bool,
-    offline: bool,
-    source: tuple[str, ...],
-    server: tuple[str, ...],
-    server_var: tuple[str, ...],
-    no_cache: bool,
-) -> int:
+def _check(sources: tuple[str, ...], form: str, **options: Any) -> int:
     import msgspec  # noqa: PLC0415
 
     from treadle import api  # noqa: PLC0415
     from treadle.diagnostics import errors  # noqa: PLC0415
     from treadle.surfaces.report import counted, json_text, text_of_file, write_diagnostics  # noqa: PLC0415
 
-    named = {"source": source, "server": server, "server-var": server_var}
-    overrides = {option.replace("-", "_"): _named(values, option) for option, values in named.items()}
-    found = api.check(*sources, strict=strict, offline=offline, no_cache=no_cache, **overrides)
+    complete_connection(options)
+    for name in ("source", "server", "server_var"):
+        options[name] = _named(options[name], name.replace("_", "-"))
+    found = api.check(*sources, **options)
     if form == "json":
         print(json_text(msgspec.to_builtins(found), sys.stdout))
     else:
@@ -326,6 +314,7 @@ def _check(
     "--credentials", "listed", is_flag=True, help="List the credentials it will need and from where they would come."
 )
 @with_options(RUN_OPTIONS)
+@with_options(CONNECTION_OPTIONS)
 def show(document: str, workflow: str | None, form: str, *, listed: bool, **options: Any) -> None:
     """Show what is in a document: workflows, inputs, steps, outputs. Nothing is sent to the described APIs.
 

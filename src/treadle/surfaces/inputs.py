@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from treadle.document.reader import read
+from treadle.drivers.policy_file import refuse_file
 from treadle.engine.inputs import Text
 from treadle.errors import DocumentInvalid, RunRefused
 from treadle.files import GivenFile
@@ -48,6 +49,7 @@ def given_inputs(options: Iterable[str], file: str | None, *, lines_of: str | No
             name = name[:-1]
             values[name] = _json(name, text)
         elif text.startswith("@"):
+            refuse_file(f"input '{name}' is not read from {text[1:]}")
             values[name] = GivenFile(text[1:])
         elif text.startswith("env:"):
             variable = text[4:]
@@ -81,6 +83,8 @@ def _json(name: str, text: str) -> Any:
 def _from_file(path: str) -> dict[str, Any]:
     name = "standard input" if path == "-" else path
     hint = "give one JSON or YAML object, such as {projectKey: DEMO}"
+    if path != "-":
+        refuse_file(f"--inputs {path} is not read")
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text("utf-8-sig")
         value = read(text, name).value

@@ -1,6 +1,7 @@
 """Options that more than one command has, and how each can be given in the environment too."""
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -57,7 +58,9 @@ def _as_given(value: Any) -> Any:
 
 
 COUNT = click.IntRange(min=0)
+SOME = click.IntRange(min=1)
 FILE = click.Path(exists=True, dir_okay=False, readable=True)
+FILE_OR_FOLDER = click.Path(exists=True, readable=True)
 RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("server", {"multiple": True, "metavar": "[SOURCE=]URL", "help": "Base URL of the API, for all sources or one."}),
     (
@@ -76,26 +79,11 @@ RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("strict", {"is_flag": True, "help": "Refuse the loose syntax of real documents."}),
     ("timeout", {"type": Seconds(zero=False), "metavar": "S", "help": "Limit of the whole run, in seconds."}),
     (
-        "request-timeout",
-        {"type": Seconds(zero=False), "default": 30.0, "metavar": "S", "help": "Limit of one request."},
-    ),
-    (
         "poll-interval",
         {"type": Seconds(), "default": 1.0, "metavar": "S", "help": "First pause of a loop; 0 for none."},
     ),
     ("poll-max-interval", {"type": Seconds(), "default": 15.0, "metavar": "S", "help": "Longest pause of a loop."}),
     ("max-steps", {"type": COUNT, "default": 100_000, "metavar": "N", "help": "Limit of step visits."}),
-    (
-        "transport-retries",
-        {"type": COUNT, "default": 3, "metavar": "N", "help": "Repeats of a safe request that met a passing failure."},
-    ),
-    ("max-retry-after", {"type": Seconds(), "default": 300.0, "metavar": "S", "help": "Longest Retry-After obeyed."}),
-    ("max-body", {"type": COUNT, "default": 64 * 1024 * 1024, "metavar": "BYTES", "help": "Largest answer read."}),
-    ("insecure", {"is_flag": True, "help": "Do not verify TLS certificates."}),
-    ("ca-cert", {"type": FILE, "metavar": "FILE", "help": "Trust the CA certificates in this file (PEM)."}),
-    ("client-cert", {"type": FILE, "metavar": "FILE", "help": "Client certificate (PEM)."}),
-    ("client-key", {"type": FILE, "metavar": "FILE", "help": "Key of the client certificate (PEM)."}),
-    ("proxy", {"metavar": "URL", "help": "Send requests through this proxy."}),
     ("record", {"metavar": "FILE", "help": "Write every exchange to this HTTP Archive (HAR), secrets masked."}),
     ("replay", {"metavar": "FILE", "help": "Take answers from this recording; nothing is sent, nobody waits."}),
     (
@@ -119,7 +107,69 @@ RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ),
     ("keep-tokens", {"is_flag": True, "help": "Keep tokens in the system's keyring, and take them from there."}),
 )
-"""The options of Options, as they stand on the command line."""
+"""The options of Options that concern a run, as they stand on the command line."""
+CONNECTION_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "request-timeout",
+        {"type": Seconds(zero=False), "default": 30.0, "metavar": "S", "help": "Limit of one request."},
+    ),
+    ("connect-timeout", {"type": Seconds(zero=False), "metavar": "S", "help": "Limit of a connection and its TLS."}),
+    ("read-timeout", {"type": Seconds(zero=False), "metavar": "S", "help": "Longest silence within an answer."}),
+    (
+        "transport-retries",
+        {"type": COUNT, "default": 3, "metavar": "N", "help": "Repeats of a safe request that met a passing failure."},
+    ),
+    ("max-retry-after", {"type": Seconds(), "default": 300.0, "metavar": "S", "help": "Longest Retry-After obeyed."}),
+    ("max-body", {"type": COUNT, "default": 64 * 1024 * 1024, "metavar": "BYTES", "help": "Largest answer read."}),
+    ("max-connections", {"type": SOME, "default": 100, "metavar": "N", "help": "Requests under way at once."}),
+    ("max-connections-per-host", {"type": SOME, "metavar": "N", "help": "Requests under way at once to one server."}),
+    (
+        "rate",
+        {
+            "multiple": True,
+            "metavar": "[HOST=]N/UNIT",
+            "help": "Requests to a host in a unit of time: 10/s, 100/m, 50/h.",
+        },
+    ),
+    ("insecure", {"is_flag": True, "help": "Do not verify TLS certificates."}),
+    (
+        "ca-cert",
+        {
+            "type": FILE_OR_FOLDER,
+            "metavar": "FILE",
+            "help": "Trust these CA certificates too (PEM; a file or a folder).",
+        },
+    ),
+    ("client-cert", {"type": FILE, "metavar": "FILE", "help": "Client certificate (PEM)."}),
+    (
+        "client-key",
+        {
+            "type": FILE,
+            "metavar": "FILE",
+            "help": "Key of the client certificate (PEM); its password is TREADLE_CLIENT_KEY_PASSWORD.",
+        },
+    ),
+    ("proxy", {"metavar": "URL", "help": "Send requests through this proxy: http://[USER:PASSWORD@]HOST:PORT."}),
+    (
+        "allow-host",
+        {"multiple": True, "metavar": "HOST", "help": "Send requests to this host only: HOST, *.DOMAIN, HOST:PORT."},
+    ),
+    ("deny-private", {"is_flag": True, "help": "Refuse addresses that are not on the public internet."}),
+)
+"""The options of Options that concern every request, those that bring sources too."""
+
+
+def complete_connection(options: dict[str, Any]) -> None:
+    """Add what is no option because a command line is no place for it, and refuse what is of no use.
+
+    Raises:
+        RunRefused: there is a key and no certificate.
+    """
+    from treadle.errors import RunRefused  # noqa: PLC0415 - help does without it
+
+    if options["client_key"] and not options["client_cert"]:
+        raise RunRefused("--client-key is of no use without --client-cert", hint="name the certificate too")
+    options["client_key_password"] = os.environ.get("TREADLE_CLIENT_KEY_PASSWORD")
 
 
 def with_options(rows: tuple[tuple[str, dict[str, Any]], ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
