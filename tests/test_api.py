@@ -33,6 +33,7 @@ def test_public_names():
         "EffectFailed",
         "ExpressionInvalid",
         "InputsInvalid",
+        "JournalFailed",
         "LoadedDocument",
         "Options",
         "Outcome",

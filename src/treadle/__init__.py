@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         EffectFailed,
         ExpressionInvalid,
         InputsInvalid,
+        JournalFailed,
         RunRefused,
         SourceInvalid,
         TreadleError,
@@ -29,15 +30,15 @@ _HOMES = {
     "treadle.api": ("LoadedDocument", "Options", "Outcome", "Runner", "check", "load", "run", "run_async"),
     "treadle.diagnostics": ("Diagnostic", "Severity", "Span", "code_frame"),
     "treadle.errors": (
-        "DocumentInvalid", "EffectFailed", "ExpressionInvalid", "InputsInvalid", "RunRefused", "SourceInvalid",
+        "DocumentInvalid", "EffectFailed", "ExpressionInvalid", "InputsInvalid", "JournalFailed", "RunRefused", "SourceInvalid",
         "TreadleError",
     ),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Diagnostic", "DocumentInvalid", "EffectFailed", "ExpressionInvalid", "InputsInvalid", "LoadedDocument", "Options",
-    "Outcome", "RunRefused", "Runner", "Severity", "SourceInvalid", "Span", "TreadleError", "__version__", "check",
+    "Diagnostic", "DocumentInvalid", "EffectFailed", "ExpressionInvalid", "InputsInvalid", "JournalFailed", "LoadedDocument",
+    "Options", "Outcome", "RunRefused", "Runner", "Severity", "SourceInvalid", "Span", "TreadleError", "__version__", "check",
     "code_frame", "load", "run", "run_async",
 ]  # fmt: skip
 

@@ -15,136 +15,39 @@ import msgspec
 
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.documents import Library, Linkage, LoadedDocument, Text
+from treadle.drivers.durable import Durable, Observe, Recorder
 from treadle.drivers.http import Http
-from treadle.drivers.run import Clock, SystemClock, drive, interrupted
+from treadle.drivers.journals.protocol import Journal
+from treadle.drivers.outcome import Outcome
+from treadle.drivers.prepared import NO_ORIGINS, Prepared, resumed
+from treadle.drivers.run import Clock, Interruption, SystemClock, drive, interrupted
 from treadle.drivers.settings import Options, check_servers
 from treadle.drivers.transport import Transport
 from treadle.engine.effects import HttpFailed, SendHttp
-from treadle.engine.entry import entry_inputs
 from treadle.engine.interpreter import Run
-from treadle.engine.journal import Failure, Record
 from treadle.engine.program import Program
-from treadle.engine.report import History, report, step_entries
-from treadle.engine.secret_inputs import secret_values
-from treadle.engine.secrets import Secrets
-from treadle.errors import DocumentInvalid, EffectFailed, RunRefused, SourceInvalid
+from treadle.errors import DocumentInvalid, RunRefused, SourceInvalid
 from treadle.sources.request import HttpRequest
 from treadle.vendors import BUNDLES
 from treadle.version import __version__
 
-Observe = Callable[[Record], None]
-"""Is shown each record of a run as it happens."""
 _T = TypeVar("_T")
-
-
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        run_id: the id of the run.
-        workflow_id: the workflow that ran.
-        status: succeeded, failed, limited, in-doubt or cancelled.
-        outputs: the workflow's outputs by name, as they are; what was missing is None.
-        error: why it did not succeed (kind, message, step_id, hint), secrets masked, or None.
-        diagnostics: warnings about the document.
-    """
-
-    __slots__ = ("_history", "_secrets", "diagnostics", "error", "outputs", "run_id", "status", "workflow_id")
-
-    def __init__(self, run: Run, history: History, diagnostics: list[Diagnostic], secret_values: Secrets) -> None:
-        ended = run.outcome
-        if ended is None:
-            raise ValueError("the run has not ended")
-        self.run_id = f"{random.getrandbits(64):016x}"
-        self.workflow_id = run.program.workflow_id
-        self.status = ended.status
-        self.outputs = ended.outputs
-        self.error = None if ended.error is None else _masked(ended.error, secret_values)
-        self.diagnostics = diagnostics
-        self._history = history
-        self._secrets = secret_values
-
-    @property
-    def steps(self) -> list[dict[str, Any]]:
-        """What happened at each step, as in the report; the middle of a long loop is folded into a count."""
-        entries: list[dict[str, Any]] = self._secrets.value(step_entries(self._history))
-        return entries
-
-    def report(self) -> dict[str, Any]:
-        """Give the report `treadle.report/1` as a JSON value, with every secret masked."""
-        whole: dict[str, Any] = self._secrets.value(
-            report(self.run_id, self.workflow_id, self._history, self.diagnostics)
-        )
-        return whole
-
-    def raise_for_status(self) -> None:
-        """Do nothing where the run succeeded.
-
-        Raises:
-            EffectFailed: it did not.
-        """
-        if self.status != "succeeded":
-            message = self.error.message if self.error else f"the run ended {self.status}"
-            raise EffectFailed(message, hint=self.error.hint if self.error else None)
-
-    def __repr__(self) -> str:
-        return f"<Outcome {self.workflow_id} {self.status}>"
-
-
-def _masked(error: Failure, secret_values: Secrets) -> Failure:
-    hint = None if error.hint is None else secret_values.text(error.hint)
-    return Failure(error.kind, secret_values.text(error.message), error.step_id, hint)
-
-
-class Interruption:
-    """A way to stop one run from outside, cleanly: it ends with status `cancelled` and all that it has."""
-
-    __slots__ = ("_task", "reason")
-
-    def __init__(self) -> None:
-        self.reason: str | None = None
-        self._task: asyncio.Task[Any] | None = None
-
-    def attach(self) -> None:
-        """Make the current task the one that is stopped."""
-        self._task = asyncio.current_task()
-
-    def request(self, reason: str) -> None:
-        """Stop the run; call it on the run's event loop."""
-        self.reason = reason
-        if self._task is not None:
-            self._task.cancel()
-
-
-class Prepared:
-    """A program with inputs that fit it: everything of a run that can be refused has been accepted."""
-
-    __slots__ = ("diagnostics", "inputs", "program", "secrets")
-
-    def __init__(
-        self, program: Program, inputs: Mapping[str, Any], diagnostics: list[Diagnostic], secret_names: frozenset[str]
-    ) -> None:
-        self.program = program
-        self.inputs, unused = entry_inputs(program, inputs)
-        self.diagnostics = [
-            *diagnostics,
-            *(Diagnostic("unknown-input", Severity.WARNING, message) for message in unused),
-        ]
-        secrets = program.entry.secrets
-        names = secret_names.union(secrets) if secret_names else secrets
-        self.secrets = Secrets(secret_values(self.inputs, names, program.entry.inputs))
 
 
 class Runner:
     """Connection pools, compiled programs and limits shared by many runs; an asynchronous context manager.
 
-    Takes the options of `Options` as keywords.
+    Takes the options of `Options` as keywords. With a `journal`, its runs are durable: a Journal, or the path of a SQLite
+    file, which is made where it is not there.
 
     Raises:
         RunRefused: an option makes no sense.
     """
 
-    def __init__(self, *, clock: Clock | None = None, **options: Any) -> None:
+    def __init__(
+        self, *, clock: Clock | None = None, journal: Journal | str | Path | None = None, **options: Any
+    ) -> None:
+        self._durable = Durable(journal)
         self.options = options.pop("options", None) or _options(options)
         self._clock = clock or SystemClock()
         self._limits = self.options.limits()
@@ -165,7 +68,10 @@ class Runner:
     async def close(self) -> None:
         """Close the connections; the Runner cannot be used after that."""
         self._closed = True
-        await self._transport.close()
+        try:
+            await self._durable.close()
+        finally:
+            await self._transport.close()
 
     async def load(self, source: str | Path) -> LoadedDocument:
         """Load a document from a path, an http(s) URL or a bundled name.
@@ -225,9 +131,9 @@ class Runner:
         workflow_id: str | None = None,
         inputs: Mapping[str, Any] | None = None,
         *,
-        secret_names: frozenset[str] = frozenset(),
+        origins: Mapping[str, str] = NO_ORIGINS,
     ) -> Prepared:
-        """Do everything that comes before the first request.
+        """Do everything that comes before the first request; `origins` as in Prepared.
 
         Raises:
             DocumentInvalid: the document or a source cannot be used.
@@ -248,7 +154,7 @@ class Runner:
         given: Any = {} if inputs is None else inputs  # not everybody has a type checker
         if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
             raise RunRefused("the inputs are no mapping of names to values", hint="for example {'projectKey': 'DEMO'}")
-        return Prepared(program, given, diagnostics, secret_names)
+        return Prepared(program, given, diagnostics, origins)
 
     async def run(
         self,
@@ -266,31 +172,71 @@ class Runner:
     ) -> Outcome:
         """Run what was prepared; an interruption ends it with status `cancelled`."""
         self._check_usable()
-        run = Run(prepared.program, prepared.inputs, self._limits, secrets=prepared.secrets)
-        history = History()
+        journal = self._durable.journal
+        run_id = f"{random.getrandbits(64):016x}"
+        run = Run(
+            prepared.program, prepared.inputs, self._limits,
+            secrets=prepared.secrets, secret_names=prepared.secret_names, run_id=run_id,
+        )  # fmt: skip
+        start = None if journal is None else prepared.start(run_id, self.options, self._clock.now())
+        return await self._drive(run, Recorder(run, observe, journal, start), prepared, interruption)
 
-        async def append(records: list[Record]) -> None:
-            for record in records:
-                history.add(record)
-                if observe is not None:
-                    observe(record)
+    async def resume(
+        self,
+        run_id: str,
+        secrets: Mapping[str, Any] | None = None,
+        *,
+        observe: Observe | None = None,
+        interruption: Interruption | None = None,
+    ) -> Outcome:
+        """Go on with a run of the journal where its records end; no request is repeated that has its answer there.
 
-        def notice(record: Record) -> None:
-            if observe is not None:
-                observe(record)
+        Args:
+            run_id: the id of the run.
+            secrets: secret inputs, by name; others are taken from where they came.
+            observe: is shown each further record.
+            interruption: may stop it again.
 
-        http = Http(self._transport, self._clock, notice)
+        Raises:
+            RunRefused: there is no such run, it is driven already, or a secret input is not there.
+            JournalFailed: the journal cannot be read or written.
+        """
+        self._check_usable()
+        journal = self._durable.needed()
+        kept = await journal.claim(run_id)
+        try:
+            prepared, run = resumed(kept, secrets or {})
+        except BaseException:
+            await journal.release(run_id)
+            raise
+        recorder = Recorder(run, observe, journal)
+        for record in kept.records:
+            recorder.history.add(record)
+        return await self._drive(run, recorder, prepared, interruption)
+
+    async def _drive(
+        self, run: Run, recorder: Recorder, prepared: Prepared, interruption: Interruption | None
+    ) -> Outcome:
+        if self._durable.journal is not None:
+            interruption = interruption or Interruption()
+        http = Http(self._transport, self._clock, recorder.notice)
         if interruption is not None:
             interruption.attach()
-        try:
-            await drive(run, http, append, self._clock, timeout=self.options.timeout)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if interruption is None or interruption.reason is None or task is None:
-                raise
-            task.uncancel()
-            await append(run.stop("cancelled", interrupted(run, interruption.reason), self._clock.now()))
-        return Outcome(run, history, prepared.diagnostics, prepared.secrets)
+        async with self._durable.driving(run.run_id, interruption):
+            try:
+                await drive(
+                    run, http, recorder.append, self._clock, timeout=self.options.timeout, interruption=interruption
+                )
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if interruption is None or interruption.reason is None or task is None:
+                    raise
+                task.uncancel()
+            if interruption is not None and interruption.reason is not None:
+                stopped = run.stop("cancelled", interrupted(run, interruption.reason), self._clock.now())
+                kept = self._durable.journal is not None and not interruption.for_good
+                await recorder.append(stopped, written=not kept)
+        return Outcome(run, recorder.history, prepared.diagnostics, prepared.secrets)
 
     def _check_usable(self) -> None:
         loop = asyncio.get_running_loop()
@@ -353,6 +299,7 @@ async def run_async(
     inputs: Mapping[str, Any] | None = None,
     *,
     observe: Observe | None = None,
+    journal: Journal | str | Path | None = None,
     **options: Any,
 ) -> Outcome:
     """Run a workflow on the running event loop.
@@ -362,15 +309,17 @@ async def run_async(
         workflow_id: the workflow; may be left out where the document has one.
         inputs: the workflow's inputs by name.
         observe: is shown each record of the run as it happens.
+        journal: makes the run durable: a Journal, or the path of a SQLite file.
         options: those of `Options`.
 
     Raises:
         DocumentInvalid: the document or a source cannot be used.
         InputsInvalid: the inputs do not fit.
         RunRefused: there is no such workflow, or an option makes no sense.
+        JournalFailed: the journal cannot be written; the run goes no further.
     """
     return await _with_runner(
-        lambda runner: runner.run(document, workflow_id, inputs, observe=observe), _options(options)
+        lambda runner: runner.run(document, workflow_id, inputs, observe=observe), _options(options), journal
     )
 
 
@@ -380,14 +329,17 @@ def run(
     inputs: Mapping[str, Any] | None = None,
     *,
     observe: Observe | None = None,
+    journal: Journal | str | Path | None = None,
     **options: Any,
 ) -> Outcome:
     """Run a workflow and wait for its end, with or without a running event loop. Takes and raises as `run_async`."""
-    return _blocking(run_async(document, workflow_id, inputs, observe=observe, **options))
+    return _blocking(run_async(document, workflow_id, inputs, observe=observe, journal=journal, **options))
 
 
-async def _with_runner(use: Callable[[Runner], Awaitable[_T]], options: Options) -> _T:
-    async with Runner(options=options) as runner:
+async def _with_runner(
+    use: Callable[[Runner], Awaitable[_T]], options: Options, journal: Journal | str | Path | None = None
+) -> _T:
+    async with Runner(options=options, journal=journal) as runner:
         return await use(runner)
 
 

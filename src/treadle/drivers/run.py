@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from treadle.engine.effects import Effect, Result, SendHttp, Sleep, Slept
 from treadle.engine.interpreter import Outcome, Run
@@ -43,30 +43,89 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+class Interruption:
+    """A way to stop one run from outside: at once, or gently where nothing is broken by it.
+
+    Attributes:
+        reason: why it is to stop, in words for people; None as long as nobody asked.
+        gently: no request is to be broken by it.
+        for_good: the run is to be cancelled; else it is only interrupted, and what its journal has can be resumed.
+    """
+
+    __slots__ = ("_pausing", "_task", "for_good", "gently", "reason")
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.gently = False
+        self.for_good = False
+        self._task: asyncio.Task[Any] | None = None
+        self._pausing = False
+
+    def attach(self) -> None:
+        """Make the current task the one that is stopped."""
+        self._task = asyncio.current_task()
+
+    def request(self, reason: str, *, gently: bool = False, for_good: bool = False) -> None:
+        """Stop the run; call it on the run's event loop. Gently means in a pause, or when the present answer is there."""
+        self.reason = reason
+        self.gently = gently
+        self.for_good = for_good
+        if self._task is not None and (self._pausing or not gently):
+            self._task.cancel()
+
+    async def pause(self, pause: Awaitable[Result | None]) -> Result | None:
+        """Wait for a pause, or give None where the run is to stop."""
+        self._pausing = True
+        try:
+            return await pause
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self.reason is None or task is None:
+                raise
+            task.uncancel()
+            return None
+        finally:
+            self._pausing = False
+
+
 async def drive(
-    run: Run, performer: Performer, append: Append, clock: Clock, *, timeout: float | None = None
-) -> Outcome:
-    """Drive a run from where it stands to its outcome.
+    run: Run,
+    performer: Performer,
+    append: Append,
+    clock: Clock,
+    *,
+    timeout: float | None = None,
+    interruption: Interruption | None = None,
+) -> Outcome | None:
+    """Drive a run from where it stands to its outcome, or give None where it was interrupted in a pause.
 
     Args:
         run: the run, new or resumed.
         performer: performs its requests.
         append: takes the records of each turn before the next effect starts.
         clock: tells the time and waits.
-        timeout: seconds for the whole run, or None.
+        timeout: seconds for the whole run, from now on, or None.
+        interruption: may stop it gently.
     """
     if not run.pending() and run.outcome is None:
         await append(run.begin(clock.now()))
+    if run.unwritten:
+        await append(run.take_unwritten())
     deadline = None if timeout is None else clock.now() + timeout
     while effects := run.pending():
+        if interruption is not None and interruption.gently:
+            return None
         effect = effects[0]  # a run asks for one thing at a time until steps can wait for messages
         if deadline is not None and clock.now() >= deadline:
             await append(run.stop(*_overdue(effect, timeout or 0.0, begun=False), clock.now()))
             break
-        if deadline is not None:
-            result = await _in_time(effect, performer, clock, deadline)
+        work = _perform(run, effect, performer, clock, deadline)
+        if interruption is not None and isinstance(effect, Sleep):
+            result = await interruption.pause(work)
+            if interruption.reason is not None:
+                return None
         else:
-            result = await _perform(effect, performer, clock)
+            result = await work
         if result is None:
             await append(run.stop(*_overdue(effect, timeout or 0.0), clock.now()))
         else:
@@ -76,29 +135,33 @@ async def drive(
     return run.outcome
 
 
-async def _in_time(effect: Effect, performer: Performer, clock: Clock, deadline: float) -> Result | None:
+def _perform(
+    run: Run, effect: Effect, performer: Performer, clock: Clock, deadline: float | None
+) -> Awaitable[Result | None]:
     """Perform an effect, or give None where the run's deadline comes first."""
-    left = deadline - clock.now()
     if isinstance(effect, Sleep):
-        # Known beforehand: waiting for a pause that cannot end in time would only cost time.
-        if effect.seconds * (1 - effect.jitter) >= left:
-            await clock.sleep(max(0.0, left))
-            return None
-        return await _perform(effect, performer, clock)
+        return _pause(effect, run.since, clock, deadline)
+    return performer.send(effect) if deadline is None else _in_time(performer.send(effect), deadline - clock.now())
+
+
+async def _in_time(work: Awaitable[Result], left: float) -> Result | None:
     try:
         async with asyncio.timeout(left):
-            return await _perform(effect, performer, clock)
+            return await work
     except TimeoutError:
         return None
 
 
-def _perform(effect: Effect, performer: Performer, clock: Clock) -> Awaitable[Result]:
-    return _pause(effect, clock) if isinstance(effect, Sleep) else performer.send(effect)
-
-
-async def _pause(effect: Sleep, clock: Clock) -> Slept:
+async def _pause(effect: Sleep, since: float, clock: Clock, deadline: float | None) -> Slept | None:
+    """Wait until the pause is over that was asked for then; of a resumed run, most of it may be."""
+    now = clock.now()
+    gone = max(0.0, now - since)  # a clock that was put back makes no pause longer
+    if deadline is not None and effect.seconds * (1 - effect.jitter) - gone >= deadline - now:
+        # Known beforehand: waiting for a pause that cannot end in time would only cost time.
+        await clock.sleep(max(0.0, deadline - now))
+        return None
     spread = 1 + effect.jitter * (2 * random.random() - 1)  # noqa: S311 - spreads load, guards nothing
-    await clock.sleep(effect.seconds * spread)
+    await clock.sleep(max(0.0, effect.seconds * spread - gone))
     return Slept()
 
 

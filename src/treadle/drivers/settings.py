@@ -1,6 +1,7 @@
 """The options of a run: their names, their defaults, and what makes no sense."""
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -12,6 +13,8 @@ from treadle.errors import RunRefused
 
 _PLACEHOLDERS = (".example.com", ".example.net", ".example.org", ".example", ".invalid")
 """Names that no server has (RFC 2606); descriptions are full of them."""
+_NOT_KEPT = frozenset({"server", "source", "strict", "proxy"})
+"""Options that a program already shows, and one that may hold a password."""
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -67,6 +70,15 @@ class Options(Struct, frozen=True, kw_only=True):
         if self.server is None:
             return {}
         return {"": self.server} if isinstance(self.server, str) else self.server
+
+    def to_keep(self) -> dict[str, Any]:
+        """Give what a durable run goes on with: what is not as by default, and neither in its program nor a secret."""
+        fields = zip(self.__struct_fields__, self.__struct_defaults__, strict=True)
+        return {
+            name: getattr(self, name)
+            for name, default in fields
+            if name not in _NOT_KEPT and getattr(self, name) != default
+        }
 
     def connection(self) -> Connection:
         """Give what concerns the sending of requests."""

@@ -2,7 +2,8 @@
 
 Steps are those of the workflow `workflow_id`; `caller` names the steps through which that was called, from the outermost
 one on, and is empty for the workflow that is run.
-`Delivered` is what came from outside; feeding it again gives the same run. All others follow from it.
+`Delivered` is what came from outside; feeding it again gives the same run. All others follow from it. A `Checkpoint`
+makes what was before it superfluous.
 """
 
 from typing import Any, TypeAlias
@@ -11,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from treadle.engine.effects import Result
+from treadle.engine.snapshot import Snapshot
 
 VERSION = 1
 """The version of the journal; a reader of a later one still reads this."""
@@ -23,6 +25,7 @@ class RunBegan(Struct, frozen=True, tag=True):
     workflow_id: str
     inputs: dict[str, Any]
     version: int = VERSION
+    run_id: str = ""
 
 
 class StepBegan(Struct, frozen=True, tag=True):
@@ -144,6 +147,34 @@ class Stopped(Struct, frozen=True, tag=True):
     error: Failure
 
 
+class StepFolded(Struct, frozen=True):
+    """The attempts at one step so far: the first, the last, and how many there were."""
+
+    first: StepEnded
+    last: StepEnded
+    count: int
+
+
+class Folded(Struct, frozen=True):
+    """What happened in a run up to a checkpoint, as small as the report makes it."""
+
+    began: float
+    steps: tuple[StepFolded, ...] = ()
+    transfers: tuple[Transferred, ...] = ()
+    warnings: tuple[Warned, ...] = ()
+
+
+class Checkpoint(Struct, frozen=True, tag=True):
+    """What the run knows at this point. It takes the place of all records before it: a run resumes from the last one."""
+
+    at: float
+    workflow_id: str
+    snapshot: Snapshot
+    folded: Folded = Folded(0.0)
+    version: int = VERSION
+    run_id: str = ""
+
+
 class RunEnded(Struct, frozen=True, tag=True):
     """The run is over; `status` is succeeded, failed, limited, in-doubt or cancelled."""
 
@@ -154,7 +185,17 @@ class RunEnded(Struct, frozen=True, tag=True):
 
 
 Record: TypeAlias = (
-    RunBegan | StepBegan | StepEnded | Transferred | Waiting | Warned | Repeated | Delivered | Stopped | RunEnded
+    RunBegan
+    | StepBegan
+    | StepEnded
+    | Transferred
+    | Waiting
+    | Warned
+    | Repeated
+    | Delivered
+    | Stopped
+    | Checkpoint
+    | RunEnded
 )
 
 _encoder = msgspec.json.Encoder()

@@ -1,6 +1,6 @@
 """What a run knows at a moment: the workflows under way, those completed, and what is to be recorded.
 
-What happens next is decided in `interpreter`.
+What happens next is decided in `course`.
 """
 
 from typing import Any
@@ -54,11 +54,14 @@ class State:
         records: what happened since they were last taken.
         steps_taken: how many attempts at steps there were.
         transfers: how often a `goto` led to another workflow.
+        known: what `$workflows` gives, by document and workflow.
+        ended_elsewhere: the steps that have ended, with the indexes of their workflows.
+        warned: the warnings that were given, each once.
     """
 
     __slots__ = (
-        "_ended_elsewhere", "_known", "_warned", "completed", "frames", "limits", "program", "records", "secrets", "steps_taken",
-        "transfers",
+        "completed", "ended_elsewhere", "frames", "known", "limits", "program", "records", "secrets", "steps_taken",
+        "transfers", "warned",
     )  # fmt: skip
 
     def __init__(self, program: Program, limits: Limits, secrets: Secrets) -> None:
@@ -70,9 +73,9 @@ class State:
         self.records: list[Record] = []
         self.steps_taken = 0
         self.transfers = 0
-        self._known: dict[int, dict[str, dict[str, dict[str, Any]]]] = {}
-        self._ended_elsewhere: set[tuple[int, str]] = set()
-        self._warned: set[tuple[str, str]] = set()
+        self.known: dict[int, dict[str, dict[str, dict[str, Any]]]] = {}
+        self.ended_elsewhere: set[tuple[int, str]] = set()
+        self.warned: set[tuple[str, str]] = set()
 
     @property
     def frame(self) -> Frame:
@@ -90,7 +93,7 @@ class State:
     def new_frame(self, number: int, inputs: dict[str, Any], ends: Ends, pace: Pace | None = None) -> Frame:
         """Make a frame for a workflow; its inputs are then those of `$workflows.ID.inputs`."""
         workflow = self.program.workflows[number]
-        known = self._known.setdefault(workflow.document, {})
+        known = self.known.setdefault(workflow.document, {})
         known[workflow.workflow_id] = {**known.get(workflow.workflow_id, {}), "inputs": inputs}
         pace = pace or Pace(self.limits.poll_interval, self.limits.poll_max_interval)
         return Frame(number, workflow, inputs, known, self.secrets.text, pace, ends)
@@ -119,11 +122,11 @@ class State:
         for number in {frame.number, frame.first}:
             workflow = self.program.workflows[number]
             self.completed.add(number)
-            known = self._known[workflow.document]
+            known = self.known[workflow.document]
             known[workflow.workflow_id] = {**known[workflow.workflow_id], "outputs": outputs}
             other = caller.workflow.document
             if workflow.document != other and not self._has(other, workflow.workflow_id):
-                self._known[other][workflow.workflow_id] = known[workflow.workflow_id]
+                self.known[other][workflow.workflow_id] = known[workflow.workflow_id]
 
     def _has(self, document: int, workflow_id: str) -> bool:
         return any((w.document, w.workflow_id) == (document, workflow_id) for w in self.program.workflows)
@@ -140,13 +143,13 @@ class State:
     def note_end(self, step: Step) -> None:
         """Note that a step has ended, for those that depend on it."""
         self.frame.ended.add(step.step_id)
-        self._ended_elsewhere.add((self.frame.number, step.step_id))
+        self.ended_elsewhere.add((self.frame.number, step.step_id))
 
     def waits_for(self, step: Step) -> StepKey | None:
         """Give a step that has to end before this one and has not."""
         for key in step.depends_on:
             here = key.workflow == self.frame.number
-            if not (key.step_id in self.frame.ended if here else (key.workflow, key.step_id) in self._ended_elsewhere):
+            if not (key.step_id in self.frame.ended if here else (key.workflow, key.step_id) in self.ended_elsewhere):
                 return key
         return None
 
@@ -290,6 +293,6 @@ class State:
 
     def warn(self, rule: str, message: str, now: float) -> None:
         """Record a warning, once."""
-        if (rule, message) not in self._warned and len(self._warned) < MOST_WARNINGS:
-            self._warned.add((rule, message))
+        if (rule, message) not in self.warned and len(self.warned) < MOST_WARNINGS:
+            self.warned.add((rule, message))
             self.records.append(records.Warned(now, rule, message))

@@ -18,7 +18,9 @@ from treadle.surfaces.streams import colour, prepare_streams, say, silence, tell
 from treadle.version import __version__
 
 if TYPE_CHECKING:
-    from treadle.api import Interruption, Outcome, Prepared, Runner
+    from treadle.api import Outcome, Runner
+    from treadle.drivers.prepared import Prepared
+    from treadle.drivers.run import Interruption
     from treadle.engine.journal import Record
     from treadle.surfaces.inputs import Given
 
@@ -97,7 +99,8 @@ def _variable(option: str, variable: str) -> str | None:
 async def _run_with(
     document: str, workflow: str | None, given: "Given", report_path: Path | None, options: dict[str, Any]
 ) -> int:
-    from treadle.api import Interruption, Runner  # noqa: PLC0415
+    from treadle.api import Runner  # noqa: PLC0415
+    from treadle.drivers.run import Interruption  # noqa: PLC0415
     from treadle.drivers.transport import preload  # noqa: PLC0415
 
     shown = {name: options.pop(name) for name in ("as_json", "quiet", "verbose")}
@@ -111,7 +114,7 @@ async def _run_with(
 
     async with Runner(**options) as runner:
         # Until here a signal ends the process at once: nothing was sent, and there is nothing to tidy up.
-        prepared = await runner.prepare(document, workflow, given.values, secret_names=given.secret)
+        prepared = await runner.prepare(document, workflow, given.values, origins=given.origins)
         if not shown["quiet"]:
             tell(_show_warnings, prepared, options["insecure"])
         if dry:

@@ -1,0 +1,156 @@
+"""What stands between the driver of a run and those who take its records: history, observer and journal."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from treadle.drivers.journals.protocol import Journal, Start
+from treadle.drivers.run import Interruption
+from treadle.engine.effects import HttpResponse
+from treadle.engine.interpreter import Run
+from treadle.engine.journal import Delivered, Record, Repeated
+from treadle.engine.report import History
+from treadle.errors import JournalFailed, RunRefused
+
+Observe = Callable[[Record], None]
+"""Is shown each record of a run as it happens."""
+FOLD_AFTER = 256
+"""How many records, or quarters of a kilobyte of answers, are kept before a checkpoint takes their place."""
+WATCH_EVERY = 0.5
+"""Seconds between two looks at what somebody asked to cancel."""
+
+
+class Recorder:
+    """Takes the records of one run.
+
+    Args:
+        run: the run; it is asked for checkpoints.
+        observe: is shown each record once it is written.
+        journal: keeps them, or None.
+        start: what a new run starts from; None where the journal has it already.
+    """
+
+    __slots__ = ("_journal", "_observe", "_run", "_start", "_to_fold", "_unwritten", "history")
+
+    def __init__(
+        self, run: Run, observe: Observe | None = None, journal: Journal | None = None, start: Start | None = None
+    ) -> None:
+        self._run = run
+        self._observe = observe
+        self._journal = journal
+        self._start = start
+        self._unwritten: list[Record] = []
+        self._to_fold = 0
+        self.history = History()
+
+    async def append(self, records: list[Record], *, written: bool = True) -> None:
+        """Take the records of a turn; they are in the journal when it returns, unless they are not to be `written`.
+
+        Raises:
+            JournalFailed: they cannot be written.
+        """
+        for record in records:
+            self.history.add(record)
+        if self._journal is not None and written:
+            await self._write(self._journal, records)
+        if self._observe is not None:
+            for record in records:
+                self._observe(record)
+
+    async def _write(self, journal: Journal, records: list[Record]) -> None:
+        turn, self._unwritten = [*self._unwritten, *records], []
+        self._to_fold += sum(map(_weight, records))
+        if self._to_fold >= FOLD_AFTER:
+            checkpoint = self._run.checkpoint(records[-1].at, self.history.folded())
+            if checkpoint is not None:
+                turn.append(checkpoint)
+                self._to_fold = 0
+        if self._start is None:
+            await journal.append(self._run.run_id, turn)
+        else:
+            start, self._start = self._start, None
+            await journal.start(start, turn)
+
+    def notice(self, record: Repeated) -> None:
+        """Take what the driver does by itself; it is written with the records of the next turn."""
+        if self._journal is not None:
+            self._unwritten.append(record)
+        if self._observe is not None:
+            self._observe(record)
+
+
+def _weight(record: Record) -> int:
+    if isinstance(record, Delivered) and isinstance(record.result, HttpResponse):
+        return 1 + len(record.result.body) // 256
+    return 1
+
+
+class Durable:
+    """The journal of a Runner, which is opened at the first run, and the runs that are driven with it."""
+
+    __slots__ = ("_given", "_opened", "_running", "_watch")
+
+    def __init__(self, given: Journal | str | Path | None) -> None:
+        self._given = given
+        self._opened: Journal | None = None
+        self._running: dict[str, Interruption] = {}
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def journal(self) -> Journal | None:
+        """The journal, or None where runs are not durable.
+
+        Raises:
+            JournalFailed: it cannot be opened.
+        """
+        if self._given is None or self._opened is not None:
+            return self._opened
+        if isinstance(self._given, str | Path):
+            from treadle.drivers.journals.sqlite import SqliteJournal  # noqa: PLC0415 - not without a file
+
+            self._opened = SqliteJournal(self._given)
+        else:
+            self._opened = self._given
+        return self._opened
+
+    def needed(self) -> Journal:
+        """Give the journal; raises as `journal` does, and RunRefused where there is none."""
+        journal = self.journal
+        if journal is None:
+            raise RunRefused("there is no journal to resume a run from", hint="give one: Runner(journal=PATH)")
+        return journal
+
+    @asynccontextmanager
+    async def driving(self, run_id: str, interruption: Interruption | None) -> AsyncIterator[None]:
+        """Drive a run: it is stopped gently where somebody asks the journal to cancel it, and released in the end."""
+        journal = self.journal
+        if journal is None or interruption is None:
+            yield
+            return
+        self._running[run_id] = interruption
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._watch_for_cancellations(journal))
+        try:
+            yield
+        finally:
+            del self._running[run_id]
+            with suppress(JournalFailed):  # whoever drove it has met that already, and a dead owner is seen without it
+                await journal.release(run_id)
+
+    async def _watch_for_cancellations(self, journal: Journal) -> None:
+        with suppress(JournalFailed):  # the runs meet the same at their next turn
+            while self._running:
+                await asyncio.sleep(WATCH_EVERY)
+                for run_id in await journal.cancelled():
+                    if run_id in self._running:
+                        self._running[run_id].request("cancelled", gently=True, for_good=True)
+
+    async def close(self) -> None:
+        """Close the journal where it was opened here."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
+        if self._opened is not None and self._opened is not self._given:
+            await self._opened.close()

@@ -1,0 +1,197 @@
+"""SqliteJournal: durable runs in one file, which any number of processes and threads use at once.
+
+All runs that come with records in the same turn of the event loop share one transaction. One that guards nothing is
+written at once, for it costs less than to change threads; one that has to reach the disk is written in a thread.
+"""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from treadle.drivers.journals.protocol import Entry, Kept, Place, Start, must_flush, place_after
+from treadle.drivers.journals.store import Begun, Store, Turn
+from treadle.engine.journal import Checkpoint, Record, read, write
+from treadle.engine.program import Program
+from treadle.errors import JournalFailed
+
+_T = TypeVar("_T")
+_Waiting = tuple[tuple[Begun | Turn, ...], bool, "asyncio.Future[None]"]
+"""What is to be written, whether it has to reach the disk, and who is told."""
+_MOST_PROGRAMS = 64
+"""How many programs are kept as they are written."""
+
+
+class _Inputs(Struct, frozen=True):
+    """What of a Start is written beside its program and what is searched for."""
+
+    inputs: dict[str, object]
+    secrets: dict[str, str]
+    options: dict[str, object]
+
+
+class SqliteJournal:
+    """Keeps runs in a SQLite file, which is made where it is not there. Used on one event loop.
+
+    Raises:
+        JournalFailed: the file cannot be opened, or is no journal.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._store = Store(Path(path))
+        self._one_at_a_time = threading.Lock()
+        self._waiting: list[_Waiting] = []
+        self._scheduled = False
+        self._writing = False
+        self._places: dict[str, Place] = {}
+        self._programs: dict[int, tuple[Program, str, bytes]] = {}
+
+    async def start(self, start: Start, records: Sequence[Record]) -> None:
+        """Take a new run and its first records."""
+        program, body = self._written(start.program)
+        rest = msgspec.json.encode(_Inputs(start.inputs, start.secrets, start.options))
+        self._places[start.run_id] = Place()
+        begun = Begun(start.run_id, start.program.workflow_id, program, body, rest, start.began)
+        await self._write((begun, self._turn(start.run_id, records)), flush=must_flush(records))
+
+    async def append(self, run_id: str, records: Sequence[Record]) -> None:
+        """Take the records of one turn, whole or not at all."""
+        await self._write((self._turn(run_id, records),), flush=must_flush(records))
+
+    async def claim(self, run_id: str) -> Kept:
+        """Give a run that nobody drives, to be driven here from now on."""
+        kept, self._places[run_id] = await self._in_thread(lambda: self._claimed(run_id))
+        return kept
+
+    async def release(self, run_id: str) -> None:
+        """Drive a run no longer; it is interrupted where it has not ended."""
+        if self._places.pop(run_id, None) is not None:  # or it has ended
+            await self._in_thread(lambda: self._store.release(run_id))
+
+    async def read(self, run_id: str) -> Kept:
+        """Give a run, whoever drives it."""
+        return (await self._in_thread(lambda: self._read(run_id)))[0]
+
+    async def entries(self) -> list[Entry]:
+        """Give all runs, the latest first."""
+        return await self._in_thread(self._store.entries)
+
+    async def cancel(self, run_id: str) -> None:
+        """Ask whoever drives the run to cancel it."""
+        await self._in_thread(lambda: self._store.cancel(run_id))
+
+    async def cancelled(self) -> frozenset[str]:
+        """Give the runs driven here that somebody asked to cancel."""
+        return await self._in_thread(self._store.cancelled)
+
+    async def delete(self, run_id: str) -> None:
+        """Forget a run."""
+        await self._in_thread(lambda: self._store.delete(run_id))
+
+    async def close(self) -> None:
+        """Write what is left and close; runs that are still driven here become interrupted."""
+        while self._waiting or self._writing:
+            await asyncio.gather(*(future for _, _, future in self._waiting), return_exceptions=True)
+            await asyncio.sleep(0)
+        self._store.close()
+
+    # As they are written
+
+    def _turn(self, run_id: str, records: Sequence[Record]) -> Turn:
+        before = self._places[run_id]
+        place = self._places[run_id] = place_after(before, records)
+        if place.status is not None:
+            del self._places[run_id]
+        folds = [at for at, record in enumerate(records) if isinstance(record, Checkpoint)]
+        kept = records[folds[-1] :] if folds else records
+        return Turn(
+            run_id,
+            records[-1].at,
+            place,
+            b"\n".join(map(write, kept)),
+            folds=bool(folds),
+            changes=place.status != before.status,
+        )
+
+    def _written(self, program: Program) -> tuple[str, bytes]:
+        """Give the content hash of a program and what is written of it."""
+        known = self._programs.get(id(program))
+        if known is None:
+            body = msgspec.json.encode(program)
+            if len(self._programs) >= _MOST_PROGRAMS:
+                self._programs.clear()
+            known = self._programs[id(program)] = (program, hashlib.sha256(body).hexdigest(), body)
+        return known[1], known[2]
+
+    def _claimed(self, run_id: str) -> tuple[Kept, Place]:
+        self._store.claim(run_id)
+        return self._read(run_id)
+
+    def _read(self, run_id: str) -> tuple[Kept, Place]:
+        row = self._store.read(run_id)
+        rest = msgspec.json.decode(row.start, type=_Inputs)
+        program = msgspec.json.decode(row.program, type=Program)
+        start = Start(run_id, program, rest.inputs, rest.secrets, rest.options, row.began)
+        return Kept(start, tuple(read(line) for turn in row.turns for line in turn.split(b"\n"))), row.place
+
+    # The one writer
+
+    async def _write(self, items: tuple[Begun | Turn, ...], *, flush: bool) -> None:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((items, flush, future))
+        if not self._scheduled and not self._writing:
+            self._scheduled = True
+            loop.call_soon(self._write_what_waits, loop)
+        await future
+
+    def _write_what_waits(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._scheduled = False
+        waiting, self._waiting = self._waiting, []
+        batch = [item for items, _, _ in waiting for item in items]
+        flush = any(needs for _, needs, _ in waiting)
+        if not flush and self._one_at_a_time.acquire(blocking=False):
+            try:
+                written = self._store.write(batch, flush=False, patient=False)
+            except JournalFailed as error:
+                _resolve(waiting, error)
+                return
+            finally:
+                self._one_at_a_time.release()
+            if written:
+                _resolve(waiting, None)
+                return
+        self._writing = True
+        work = lambda: self._locked(lambda: self._store.write(batch, flush=flush, patient=True))  # noqa: E731
+        loop.run_in_executor(None, work).add_done_callback(lambda done: self._was_written(loop, waiting, done))
+
+    def _was_written(
+        self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], done: "asyncio.Future[bool]"
+    ) -> None:
+        self._writing = False
+        _resolve(waiting, done.exception())
+        if self._waiting:
+            self._scheduled = True
+            loop.call_soon(self._write_what_waits, loop)
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.to_thread(self._locked, work)
+
+    def _locked(self, work: Callable[[], _T]) -> _T:
+        with self._one_at_a_time:
+            return work()
+
+
+def _resolve(waiting: list[_Waiting], error: BaseException | None) -> None:
+    for _, _, future in waiting:
+        if future.done():  # whoever waited was cancelled
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)

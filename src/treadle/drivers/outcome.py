@@ -1,0 +1,69 @@
+"""How a run ended, as callers see it: values as they are, messages and reports without secrets."""
+
+from typing import Any
+
+from treadle.diagnostics import Diagnostic
+from treadle.engine.interpreter import Run
+from treadle.engine.journal import Failure
+from treadle.engine.report import History, report, step_entries
+from treadle.engine.secrets import Secrets
+from treadle.errors import EffectFailed
+
+
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        run_id: the id of the run.
+        workflow_id: the workflow that ran.
+        status: succeeded, failed, limited, in-doubt or cancelled.
+        outputs: the workflow's outputs by name, as they are; what was missing is None.
+        error: why it did not succeed (kind, message, step_id, hint), secrets masked, or None.
+        diagnostics: warnings about the document.
+    """
+
+    __slots__ = ("_history", "_secrets", "diagnostics", "error", "outputs", "run_id", "status", "workflow_id")
+
+    def __init__(self, run: Run, history: History, diagnostics: list[Diagnostic], secret_values: Secrets) -> None:
+        ended = run.outcome
+        if ended is None:
+            raise ValueError("the run has not ended")
+        self.run_id = run.run_id
+        self.workflow_id = run.program.workflow_id
+        self.status = ended.status
+        self.outputs = ended.outputs
+        self.error = None if ended.error is None else _masked(ended.error, secret_values)
+        self.diagnostics = diagnostics
+        self._history = history
+        self._secrets = secret_values
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """What happened at each step, as in the report; the middle of a long loop is folded into a count."""
+        entries: list[dict[str, Any]] = self._secrets.value(step_entries(self._history))
+        return entries
+
+    def report(self) -> dict[str, Any]:
+        """Give the report `treadle.report/1` as a JSON value, with every secret masked."""
+        whole: dict[str, Any] = self._secrets.value(
+            report(self.run_id, self.workflow_id, self._history, self.diagnostics)
+        )
+        return whole
+
+    def raise_for_status(self) -> None:
+        """Do nothing where the run succeeded.
+
+        Raises:
+            EffectFailed: it did not.
+        """
+        if self.status != "succeeded":
+            message = self.error.message if self.error else f"the run ended {self.status}"
+            raise EffectFailed(message, hint=self.error.hint if self.error else None)
+
+    def __repr__(self) -> str:
+        return f"<Outcome {self.workflow_id} {self.status}>"
+
+
+def _masked(error: Failure, secret_values: Secrets) -> Failure:
+    hint = None if error.hint is None else secret_values.text(error.hint)
+    return Failure(error.kind, secret_values.text(error.message), error.step_id, hint)
