@@ -17,10 +17,10 @@ from treadle.engine.withheld import Withheld
 
 
 def taken(state: State, sleep: Sleep | None, since: float, withheld: Withheld) -> Snapshot:
-    """Give what a run knows while it waits for a pause, or without one for a request."""
+    """Give what a run knows while it waits for a pause, or without one for a request. What goes on changes nothing in it."""
     return Snapshot(
         frames=tuple(_frame(frame, withheld) for frame in state.frames),
-        known=tuple(KnownSnapshot(document, withheld.marked(workflows)) for document, workflows in state.known.items()),
+        known=tuple(KnownSnapshot(document, withheld.marked({**workflows})) for document, workflows in state.known.items()),
         since=since,
         sleep=sleep,
         completed=tuple(sorted(state.completed)),
@@ -63,7 +63,7 @@ def _frame(frame: Frame, withheld: Withheld) -> FrameSnapshot:
         origin=frame.origin,
         transferred=frame.transferred,
         deadline=frame.deadline,
-        outputs=withheld.marked(frame.outputs),
+        outputs=withheld.marked({**frame.outputs}),
         ended=tuple(sorted(frame.ended)),
         visits=tuple(frame.visits.items()),
         retries=_retries(step, frame.retries),
