@@ -210,8 +210,7 @@ class Runner:
             await journal.release(run_id)
             raise
         recorder = Recorder(run, observe, journal)
-        for record in kept.records:
-            recorder.history.add(record)
+        recorder.take_over(kept.records)
         return await self._drive(run, recorder, prepared, interruption)
 
     async def _drive(
@@ -219,7 +218,7 @@ class Runner:
     ) -> Outcome:
         if self._durable.journal is not None:
             interruption = interruption or Interruption()
-        http = Http(self._transport, self._clock, recorder.notice)
+        http = Http(self._transport, self._clock, recorder.notice, recorder.cookies)
         if interruption is not None:
             interruption.attach()
         async with self._durable.driving(run.run_id, interruption):

@@ -1,15 +1,17 @@
 """What stands between the driver of a run and those who take its records: history, observer and journal."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+
+from msgspec import structs
 
 from treadle.drivers.journals.protocol import Journal, Start
 from treadle.drivers.run import Interruption
 from treadle.engine.effects import HttpResponse
 from treadle.engine.interpreter import Run
-from treadle.engine.journal import Delivered, Record, Repeated
+from treadle.engine.journal import Checkpoint, CookiesKept, Delivered, Record, Repeated
 from treadle.engine.report import History
 from treadle.errors import JournalFailed, RunRefused
 
@@ -17,6 +19,8 @@ Observe = Callable[[Record], None]
 """Is shown each record of a run as it happens."""
 FOLD_AFTER = 256
 """How many records, or quarters of a kilobyte of answers, are kept before a checkpoint takes their place."""
+MOST_COOKIES = 500
+"""How many answers with cookies are remembered of a run."""
 WATCH_EVERY = 0.5
 """Seconds between two looks at what somebody asked to cancel."""
 
@@ -31,7 +35,7 @@ class Recorder:
         start: what a new run starts from; None where the journal has it already.
     """
 
-    __slots__ = ("_journal", "_observe", "_run", "_start", "_to_fold", "_unwritten", "history")
+    __slots__ = ("_cookies", "_journal", "_observe", "_run", "_start", "_to_fold", "_unwritten", "history")
 
     def __init__(
         self, run: Run, observe: Observe | None = None, journal: Journal | None = None, start: Start | None = None
@@ -42,6 +46,7 @@ class Recorder:
         self._start = start
         self._unwritten: list[Record] = []
         self._to_fold = 0
+        self._cookies: dict[tuple[str, ...], CookiesKept] = {}
         self.history = History()
 
     async def append(self, records: list[Record], *, written: bool = True) -> None:
@@ -64,7 +69,7 @@ class Recorder:
         if self._to_fold >= FOLD_AFTER:
             checkpoint = self._run.checkpoint(records[-1].at, self.history.folded())
             if checkpoint is not None:
-                turn.append(checkpoint)
+                turn.append(structs.replace(checkpoint, cookies=self.cookies))
                 self._to_fold = 0
         if self._start is None:
             await journal.append(self._run.run_id, turn)
@@ -72,8 +77,36 @@ class Recorder:
             start, self._start = self._start, None
             await journal.start(start, turn)
 
-    def notice(self, record: Repeated) -> None:
+    def take_over(self, records: Iterable[Record]) -> None:
+        """Take what an earlier process wrote."""
+        for record in records:
+            self.history.add(record)
+            if isinstance(record, CookiesKept):
+                self._keep(record)
+            elif isinstance(record, Checkpoint):
+                self._cookies = {}
+                for kept in record.cookies:
+                    self._keep(kept)
+
+    @property
+    def cookies(self) -> tuple[CookiesKept, ...]:
+        """The cookies that were kept so far, those that were replaced left out."""
+        return tuple(self._cookies.values())
+
+    def _keep(self, record: CookiesKept) -> None:
+        key = (record.url.partition("?")[0], *(field.partition("=")[0] for field in record.fields))
+        self._cookies.pop(key, None)  # it moves to the end: a later one overrides an earlier one
+        self._cookies[key] = record
+        if len(self._cookies) > MOST_COOKIES:
+            del self._cookies[next(iter(self._cookies))]
+
+    def notice(self, record: Repeated | CookiesKept) -> None:
         """Take what the driver does by itself; it is written with the records of the next turn."""
+        if isinstance(record, CookiesKept):  # nobody is shown those: they are as good as passwords
+            if self._journal is not None:
+                self._keep(record)
+                self._unwritten.append(record)
+            return
         if self._journal is not None:
             self._unwritten.append(record)
         if self._observe is not None:

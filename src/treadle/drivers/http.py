@@ -1,14 +1,14 @@
 """Performs the requests of one run over a Transport: redirects, cookies, repeats of safe requests."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from treadle.drivers.run import Clock
 from treadle.drivers.transport import Transport
 from treadle.engine.effects import HttpFailed, HttpResponse, SendHttp
-from treadle.engine.journal import Repeated
+from treadle.engine.journal import CookiesKept, Repeated
 from treadle.engine.pace import retry_after_seconds
 from treadle.sources.request import HttpRequest
 
@@ -21,8 +21,8 @@ FIRST_BACKOFF = 0.5
 _PLAIN_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-agent"})
 
 
-Notice = Callable[[Repeated], None]
-"""Is told of each repeat before its pause."""
+Notice = Callable[[Repeated | CookiesKept], None]
+"""Is told of each repeat before its pause, and of cookies."""
 
 
 class Http:
@@ -30,13 +30,17 @@ class Http:
 
     __slots__ = ("_clock", "_connection", "_jars", "_notice", "_transport", "last_url")
 
-    def __init__(self, transport: Transport, clock: Clock, notice: Notice | None = None) -> None:
+    def __init__(
+        self, transport: Transport, clock: Clock, notice: Notice | None = None, cookies: Iterable[CookiesKept] = ()
+    ) -> None:
         self._transport = transport
         self._connection = transport.connection
         self._clock = clock
         self._notice = notice
         self._jars: dict[str, Any] = {}
         self.last_url = ""
+        for kept in cookies:
+            self._keep(kept.url, kept.fields)
 
     async def send(self, effect: SendHttp) -> HttpResponse | HttpFailed:
         """Send a request; a safe one is repeated after a transient failure, within the step's own limit."""
@@ -111,14 +115,19 @@ class Http:
         return HttpRequest(request.method, request.url, (*others, ("Cookie", "; ".join([*given, *kept]))), request.body)
 
     def _keep_cookies(self, url: str, response: HttpResponse) -> None:
-        given = [value for name, value in response.headers if name.lower() == "set-cookie"]
+        given = tuple(value for name, value in response.headers if name.lower() == "set-cookie")
         if not given:
             return
+        self._keep(url, given)
+        if self._notice is not None:
+            self._notice(CookiesKept(self._clock.now(), url, given))
+
+    def _keep(self, url: str, fields: tuple[str, ...]) -> None:
         import aiohttp  # noqa: PLC0415 - not before a cookie has to be kept
         from yarl import URL  # noqa: PLC0415
 
         jar = self._jars.setdefault(origin(url), aiohttp.CookieJar(unsafe=True))
-        jar.update_cookies_from_headers(given, URL(url))
+        jar.update_cookies_from_headers(fields, URL(url))
 
 
 def origin(url: str) -> str:

@@ -20,7 +20,9 @@ def taken(state: State, sleep: Sleep | None, since: float, withheld: Withheld) -
     """Give what a run knows while it waits for a pause, or without one for a request. What goes on changes nothing in it."""
     return Snapshot(
         frames=tuple(_frame(frame, withheld) for frame in state.frames),
-        known=tuple(KnownSnapshot(document, withheld.marked({**workflows})) for document, workflows in state.known.items()),
+        known=tuple(
+            KnownSnapshot(document, withheld.marked({**workflows})) for document, workflows in state.known.items()
+        ),
         since=since,
         sleep=sleep,
         completed=tuple(sorted(state.completed)),

@@ -183,7 +183,7 @@ class Run:
                     follow, written = self.deliver(effect_id, result, at), 0
                 case records.Stopped(at, status, error):
                     follow, written = self.stop(status, error, at), 0
-            written += not isinstance(record, records.Repeated)
+            written += not isinstance(record, records.Repeated | records.CookiesKept)
         self.unwritten = follow[written:]
 
 

@@ -131,6 +131,14 @@ class Repeated(Struct, frozen=True, tag=True):
     why: str
 
 
+class CookiesKept(Struct, frozen=True, tag=True):
+    """The driver keeps what the Set-Cookie fields of an answer from `url` say, which may have been a redirect."""
+
+    at: float
+    url: str
+    fields: tuple[str, ...]
+
+
 class Delivered(Struct, frozen=True, tag=True):
     """The result of an effect, as the driver brought it."""
 
@@ -171,6 +179,7 @@ class Checkpoint(Struct, frozen=True, tag=True):
     workflow_id: str
     snapshot: Snapshot
     folded: Folded = Folded(0.0)
+    cookies: tuple[CookiesKept, ...] = ()
     version: int = VERSION
     run_id: str = ""
 
@@ -192,13 +201,22 @@ Record: TypeAlias = (
     | Waiting
     | Warned
     | Repeated
+    | CookiesKept
     | Delivered
     | Stopped
     | Checkpoint
     | RunEnded
 )
 
-_encoder = msgspec.json.Encoder()
+
+def _plain(value: Any) -> str:
+    """Give a text of a class of its own, as names of header fields are in some clients, as it is written."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise TypeError(f"a {type(value).__name__} is no JSON value")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain)
 _decoder = msgspec.json.Decoder(Record)
 
 

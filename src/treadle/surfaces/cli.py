@@ -13,7 +13,7 @@ import click
 from treadle.surfaces.dataiku import dataiku
 from treadle.surfaces.guard import EXIT_INVALID, guarded
 from treadle.surfaces.interrupt import SIGNALS, handed_to
-from treadle.surfaces.options import RUN_OPTIONS, Line, with_options
+from treadle.surfaces.options import JOURNAL_OPTIONS, RUN_OPTIONS, Line, with_options
 from treadle.surfaces.streams import colour, prepare_streams, say, silence, tell
 from treadle.version import __version__
 
@@ -52,6 +52,13 @@ def main() -> None:
 )  # fmt: skip
 @click.option("--inputs", metavar="FILE", envvar="TREADLE_INPUTS", help="A JSON or YAML object of inputs; - for stdin.")
 @with_options(RUN_OPTIONS)
+@with_options(JOURNAL_OPTIONS)
+@click.option(
+    "--no-journal",
+    is_flag=True,
+    envvar="TREADLE_NO_JOURNAL",
+    help="Keep no journal: the run cannot be resumed.",
+)
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -100,11 +107,13 @@ async def _run_with(
     document: str, workflow: str | None, given: "Given", report_path: Path | None, options: dict[str, Any]
 ) -> int:
     from treadle.api import Runner  # noqa: PLC0415
+    from treadle.drivers.journals.place import state_file  # noqa: PLC0415
     from treadle.drivers.run import Interruption  # noqa: PLC0415
     from treadle.drivers.transport import preload  # noqa: PLC0415
 
     shown = {name: options.pop(name) for name in ("as_json", "quiet", "verbose")}
     dry = options.pop("dry_run")
+    state, journaled = options.pop("state"), not options.pop("no_journal")
     interruption = Interruption()
     received: list[signal.Signals] = []
 
@@ -112,7 +121,7 @@ async def _run_with(
         received.append(number)
         interruption.request(f"interrupted by {number.name}")
 
-    async with Runner(**options) as runner:
+    async with Runner(journal=state_file(state) if journaled and not dry else None, **options) as runner:
         # Until here a signal ends the process at once: nothing was sent, and there is nothing to tidy up.
         prepared = await runner.prepare(document, workflow, given.values, origins=given.origins)
         if not shown["quiet"]:

@@ -67,6 +67,14 @@ RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 """The options of Options, as they stand on the command line."""
 
+JOURNAL_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "state",
+        {"metavar": "PATH", "help": "The journal of runs; without it one in the folder that the system has for that."},
+    ),
+)
+"""Where the journal is, for all commands that use it."""
+
 
 def with_options(rows: tuple[tuple[str, dict[str, Any]], ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add options by rows of name and settings; each can be given as TREADLE_<NAME> too."""

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 _Waiting = tuple[tuple[Begun | Turn, ...], bool, "asyncio.Future[None]"]
 """What is to be written, whether it has to reach the disk, and who is told."""
 _MOST_PROGRAMS = 64
-"""How many programs are kept as they are written."""
+"""How many programs are kept as they are written, and as they are read."""
 
 
 class _Inputs(Struct, frozen=True):
@@ -36,7 +36,7 @@ class _Inputs(Struct, frozen=True):
 
 
 class SqliteJournal:
-    """Keeps runs in a SQLite file, which is made where it is not there. Used on one event loop.
+    """Keeps runs in a SQLite file, which is made where it is not there, with its key beside it. Used on one event loop.
 
     Raises:
         JournalFailed: the file cannot be opened, or is no journal.
@@ -50,11 +50,13 @@ class SqliteJournal:
         self._writing = False
         self._places: dict[str, Place] = {}
         self._programs: dict[int, tuple[Program, str, bytes]] = {}
+        self._known: dict[str, Program] = {}
 
     async def start(self, start: Start, records: Sequence[Record]) -> None:
         """Take a new run and its first records."""
         program, body = self._written(start.program)
         rest = msgspec.json.encode(_Inputs(start.inputs, start.secrets, start.options))
+        rest = self._store.sealer.seal(start.run_id, rest)
         self._places[start.run_id] = Place()
         begun = Begun(start.run_id, start.program.workflow_id, program, body, rest, start.began)
         await self._write((begun, self._turn(start.run_id, records)), flush=must_flush(records))
@@ -72,6 +74,7 @@ class SqliteJournal:
         """Drive a run no longer; it is interrupted where it has not ended."""
         if self._places.pop(run_id, None) is not None:  # or it has ended
             await self._in_thread(lambda: self._store.release(run_id))
+            self._store.sealer.forget(run_id)
 
     async def read(self, run_id: str) -> Kept:
         """Give a run, whoever drives it."""
@@ -105,39 +108,49 @@ class SqliteJournal:
     def _turn(self, run_id: str, records: Sequence[Record]) -> Turn:
         before = self._places[run_id]
         place = self._places[run_id] = place_after(before, records)
+        folds = [at for at, record in enumerate(records) if isinstance(record, Checkpoint)]
+        lines = map(write, records[folds[-1] :] if folds else records)
+        body = self._store.sealer.seal(run_id, b"\n".join(lines))
         if place.status is not None:
             del self._places[run_id]
-        folds = [at for at, record in enumerate(records) if isinstance(record, Checkpoint)]
-        kept = records[folds[-1] :] if folds else records
-        return Turn(
-            run_id,
-            records[-1].at,
-            place,
-            b"\n".join(map(write, kept)),
-            folds=bool(folds),
-            changes=place.status != before.status,
-        )
+            self._store.sealer.forget(run_id)
+        changes = place.status != before.status
+        return Turn(run_id, records[-1].at, place, body, folds=bool(folds), changes=changes)
 
     def _written(self, program: Program) -> tuple[str, bytes]:
         """Give the content hash of a program and what is written of it."""
         known = self._programs.get(id(program))
         if known is None:
             body = msgspec.json.encode(program)
+            digest = hashlib.sha256(body).hexdigest()
             if len(self._programs) >= _MOST_PROGRAMS:
                 self._programs.clear()
-            known = self._programs[id(program)] = (program, hashlib.sha256(body).hexdigest(), body)
+            known = self._programs[id(program)] = (program, digest, self._store.sealer.seal(digest, body))
         return known[1], known[2]
 
     def _claimed(self, run_id: str) -> tuple[Kept, Place]:
         self._store.claim(run_id)
-        return self._read(run_id)
+        try:
+            return self._read(run_id)
+        except JournalFailed:
+            self._store.release(run_id)
+            raise
 
     def _read(self, run_id: str) -> tuple[Kept, Place]:
-        row = self._store.read(run_id)
-        rest = msgspec.json.decode(row.start, type=_Inputs)
-        program = msgspec.json.decode(row.program, type=Program)
-        start = Start(run_id, program, rest.inputs, rest.secrets, rest.options, row.began)
-        return Kept(start, tuple(read(line) for turn in row.turns for line in turn.split(b"\n"))), row.place
+        row, sealer = self._store.read(run_id), self._store.sealer
+        try:
+            if row.digest not in self._known:
+                if len(self._known) >= _MOST_PROGRAMS:
+                    self._known.clear()
+                self._known[row.digest] = msgspec.json.decode(sealer.open(row.digest, row.program), type=Program)
+            rest = msgspec.json.decode(sealer.open(run_id, row.start), type=_Inputs)
+            lines = [line for turn in row.turns for line in sealer.open(run_id, turn).split(b"\n")]
+            records = tuple(map(read, lines))
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            message = f"run '{run_id}' was written by another version of Treadle, which this one cannot read: {error}"
+            raise JournalFailed(message, hint="use the version that wrote it, or a later one") from error
+        start = Start(run_id, self._known[row.digest], rest.inputs, rest.secrets, rest.options, row.began)
+        return Kept(start, records), row.place
 
     # The one writer
 

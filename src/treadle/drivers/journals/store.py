@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from treadle.drivers.journals.owners import Owner, lives
 from treadle.drivers.journals.protocol import Entry, Place, driven_elsewhere, not_driven, unknown_run
+from treadle.drivers.journals.sealing import Sealer, key_of
 from treadle.errors import JournalFailed
 
 VERSION = 1
@@ -19,7 +20,10 @@ PATIENCE = 30.0
 """Seconds to wait for other processes that write."""
 PAGES = 64
 """From how many pages on what was written ahead is taken into the file."""
+_PROOF = "proof"
+"""What is sealed to tell whether a key is the one that the file was made with."""
 _TABLES = (
+    "CREATE TABLE proof (sealed BLOB NOT NULL)",
     "CREATE TABLE programs (hash TEXT PRIMARY KEY, body BLOB NOT NULL)",
     (
         "CREATE TABLE runs (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, workflow TEXT NOT NULL, program TEXT NOT NULL,"
@@ -71,6 +75,7 @@ class Row(NamedTuple):
     """A run as it is read."""
 
     start: bytes
+    digest: str
     program: bytes
     turns: list[bytes]
     began: float
@@ -100,6 +105,19 @@ class Store:
             )
             self._prepare()
             self._inode = path.stat().st_ino
+            self.sealer = self._sealer()
+
+    def _sealer(self) -> Sealer:
+        """Give the sealer of this file, with the key that it was made with and no other."""
+        proof = self._connection.execute("SELECT sealed FROM proof").fetchone()
+        sealer = Sealer(self.path, key_of(self.path, new=proof is None))
+        if proof is None:
+            with self._transaction():
+                if self._connection.execute("SELECT 1 FROM proof").fetchone() is None:
+                    self._connection.execute("INSERT INTO proof VALUES (?)", (sealer.seal(_PROOF, b""),))
+            return self._sealer()
+        sealer.open(_PROOF, proof[0])
+        return sealer
 
     def _prepare(self) -> None:
         execute = self._connection.execute
@@ -275,15 +293,15 @@ class Store:
         with self._explained("cannot be read"), self._transaction("DEFERRED"):
             execute = self._connection.execute
             number, _ = self._run(run_id)
-            start, body, began, status = execute(
-                "SELECT start, body, began, status FROM runs JOIN programs ON hash = program WHERE number = ?",
+            start, digest, body, began, status = execute(
+                "SELECT start, program, body, began, status FROM runs JOIN programs ON hash = program WHERE number = ?",
                 (number,),
             ).fetchone()
             turns = execute(
                 "SELECT body, step, until, announced FROM turns WHERE run = ? ORDER BY number", (number,)
             ).fetchall()
         _, step, until, announced = turns[-1] if turns else (None, None, None, 0)
-        return Row(start, body, [turn[0] for turn in turns], began, Place(step, until, bool(announced), status))
+        return Row(start, digest, body, [turn[0] for turn in turns], began, Place(step, until, bool(announced), status))
 
     def entries(self) -> list[Entry]:
         """Give all runs, the latest first."""
