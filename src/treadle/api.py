@@ -6,7 +6,7 @@ Put together from the layers below: the library of documents, the engine, the HT
 import asyncio
 import random
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
@@ -19,12 +19,13 @@ from treadle.drivers.durable import Durable, Observe, Recorder
 from treadle.drivers.http import Http
 from treadle.drivers.journals.protocol import Journal
 from treadle.drivers.outcome import Outcome
-from treadle.drivers.prepared import NO_ORIGINS, Prepared, resumed
+from treadle.drivers.prepared import NO_ORIGINS, Prepared, check_choice, resumed, undoubted
 from treadle.drivers.run import Clock, Interruption, SystemClock, drive, interrupted
 from treadle.drivers.settings import Options, check_servers
 from treadle.drivers.transport import Transport
 from treadle.engine.effects import HttpFailed, SendHttp
 from treadle.engine.interpreter import Run
+from treadle.engine.journal import Record
 from treadle.engine.program import Program
 from treadle.errors import DocumentInvalid, RunRefused, SourceInvalid
 from treadle.sources.request import HttpRequest
@@ -186,6 +187,7 @@ class Runner:
         run_id: str,
         secrets: Mapping[str, Any] | None = None,
         *,
+        in_doubt: str | Mapping[str, Any] | None = None,
         observe: Observe | None = None,
         interruption: Interruption | None = None,
     ) -> Outcome:
@@ -194,6 +196,10 @@ class Runner:
         Args:
             run_id: the id of the run.
             secrets: secret inputs, by name; others are taken from where they came.
+            in_doubt: what to do about a request that may have been sent and has no answer: `retry` sends it again,
+                outputs by name skip its step as if it had succeeded with them, `fail` takes it as failed. A rule of the
+                document (`x-treadle-reconcile`) is asked before a retry, and without this; without it and without a
+                rule the run stays in doubt.
             observe: is shown each further record.
             interruption: may stop it again.
 
@@ -205,16 +211,23 @@ class Runner:
         journal = self._durable.needed()
         kept = await journal.claim(run_id)
         try:
+            check_choice(in_doubt)
             prepared, run = resumed(kept, secrets or {})
         except BaseException:
             await journal.release(run_id)
             raise
         recorder = Recorder(run, observe, journal)
         recorder.take_over(kept.records)
-        return await self._drive(run, recorder, prepared, interruption)
+        first = [*run.take_unwritten(), *undoubted(run, in_doubt, self._clock.now())]
+        return await self._drive(run, recorder, prepared, interruption, first)
 
     async def _drive(
-        self, run: Run, recorder: Recorder, prepared: Prepared, interruption: Interruption | None
+        self,
+        run: Run,
+        recorder: Recorder,
+        prepared: Prepared,
+        interruption: Interruption | None,
+        first: Sequence[Record] = (),
     ) -> Outcome:
         if self._durable.journal is not None:
             interruption = interruption or Interruption()
@@ -223,6 +236,8 @@ class Runner:
             interruption.attach()
         async with self._durable.driving(run.run_id, interruption):
             try:
+                if first:
+                    await recorder.append(first)
                 await drive(
                     run, http, recorder.append, self._clock, timeout=self.options.timeout, interruption=interruption
                 )

@@ -1,7 +1,7 @@
 """What stands between the driver of a run and those who take its records: history, observer and journal."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Recorder:
         self._cookies: dict[tuple[str, ...], CookiesKept] = {}
         self.history = History()
 
-    async def append(self, records: list[Record], *, written: bool = True) -> None:
+    async def append(self, records: Sequence[Record], *, written: bool = True) -> None:
         """Take the records of a turn; they are in the journal when it returns, unless they are not to be `written`.
 
         Raises:
@@ -63,7 +63,7 @@ class Recorder:
             for record in records:
                 self._observe(record)
 
-    async def _write(self, journal: Journal, records: list[Record]) -> None:
+    async def _write(self, journal: Journal, records: Sequence[Record]) -> None:
         turn, self._unwritten = [*self._unwritten, *records], []
         self._to_fold += sum(map(_weight, records))
         if self._to_fold >= FOLD_AFTER:

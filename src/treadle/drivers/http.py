@@ -49,7 +49,7 @@ class Http:
         while True:
             result = await self._follow(effect.request, due)
             attempt += 1
-            if not _transient(result) or not effect.safe or attempt > self._connection.transport_retries:
+            if not _transient(result) or not effect.repeatable or attempt > self._connection.transport_retries:
                 return result
             pause = self._pause(result, attempt)
             if due is not None and self._clock.now() + pause >= due:

@@ -12,7 +12,9 @@ from treadle.drivers.settings import Options
 from treadle.engine.entry import entry_inputs
 from treadle.engine.inputs import Text
 from treadle.engine.interpreter import NotPending, Run
+from treadle.engine.journal import Failure, Record
 from treadle.engine.program import Program
+from treadle.engine.report import timestamp
 from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import Secrets
 from treadle.engine.withheld import storable
@@ -79,6 +81,44 @@ def resumed(kept: Kept, given: Mapping[str, Any]) -> tuple[Prepared, Run]:
         message = f"the records of run '{start.run_id}' do not fit its program: {error}"
         raise RunRefused(message, hint="another secret may have led the run another way; start it anew") from error
     return prepared, run
+
+
+Choice = str | Mapping[str, Any] | None
+"""What to do about a request in doubt: `retry`, `fail`, the outputs with which its step is skipped, or None."""
+
+
+def check_choice(choice: Choice) -> None:
+    """Refuse what is no way to resolve a doubt.
+
+    Raises:
+        RunRefused: it is none.
+    """
+    if choice is not None and choice not in ("retry", "fail") and not isinstance(choice, Mapping):
+        message = f"{choice!r} is no way to go on with a request in doubt"
+        raise RunRefused(message, hint="there are retry, fail, and skip with an object of outputs")
+
+
+def undoubted(run: Run, choice: Choice, now: float) -> list[Record]:
+    """Do what is chosen about a request in doubt; without a choice, ask the rule of its step, else stop in doubt.
+
+    Gives the records of it.
+    """
+    doubt = run.in_doubt
+    if doubt is None:
+        return []
+    if isinstance(choice, Mapping):
+        return run.resolve("skip", now, dict(choice))
+    if choice is not None:
+        return run.resolve(choice, now)
+    if run.pending() and doubt.looks:  # it is being looked for already
+        return []
+    if run.step.reconcile is not None:
+        return run.resolve("reconcile", now)
+    request = doubt.effect.request
+    since = timestamp(doubt.announced)
+    message = f"step '{doubt.effect.step_id}': {request.method} {request.url} was to be sent at {since}, and no answer is known"
+    hint = f"find out whether it took effect, then: treadle runs resume {run.run_id} --in-doubt retry|skip=JSON|fail"
+    return run.stop("in-doubt", Failure("in-doubt", message, doubt.effect.step_id, hint), now)
 
 
 def secret_inputs(origins: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:

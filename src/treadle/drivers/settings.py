@@ -25,6 +25,7 @@ class Options(Struct, frozen=True, kw_only=True):
         source: what to load in place of a source description's url, by its name: path, URL or bundled name.
         strict: refuse the dialects of real documents.
         timeout: limit of the whole run.
+        idempotency_key: send a key with each request that is not idempotent; by default only where its operation knows it.
     """
 
     server: str | Mapping[str, str] | None = None
@@ -37,6 +38,7 @@ class Options(Struct, frozen=True, kw_only=True):
     max_steps: int = 100_000
     transport_retries: int = 3
     max_retry_after: float = 300.0
+    idempotency_key: bool = False
     max_body: int = 64 * 1024 * 1024
     insecure: bool = False
     ca_cert: str | None = None

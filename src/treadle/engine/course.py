@@ -10,6 +10,7 @@ from msgspec import Struct
 from treadle.engine import journal as records
 from treadle.engine.effects import Effect, HttpFailed, HttpResponse, SendHttp, Sleep
 from treadle.engine.frame import Detour, Ends, Frame
+from treadle.engine.idempotency import keyed
 from treadle.engine.journal import Failure
 from treadle.engine.messages import Response, said_by_server
 from treadle.engine.program import Action, Poll, Program, Step, WorkflowCall
@@ -35,6 +36,25 @@ class Outcome(Struct, frozen=True):
     error: Failure | None = None
 
 
+class Doubt:
+    """A request that is not idempotent and may have been sent, without an answer.
+
+    Attributes:
+        effect: the request.
+        announced: when it was announced.
+        looks: how often a trace of it was looked for.
+        retry: it is sent again where there is none.
+    """
+
+    __slots__ = ("announced", "effect", "looks", "retry")
+
+    def __init__(self, effect: SendHttp, announced: float) -> None:
+        self.effect = effect
+        self.announced = announced
+        self.looks = 0
+        self.retry = False
+
+
 class Course:
     """Moves a run from one effect to the next.
 
@@ -43,9 +63,10 @@ class Course:
         effect: what is to be done now, or None.
         due: the present attempt is to be sent.
         outcome: how the run ended, or None.
+        doubt: what the run is in doubt of, or None.
     """
 
-    __slots__ = ("due", "effect", "limits", "outcome", "program", "state")
+    __slots__ = ("doubt", "due", "effect", "limits", "outcome", "program", "state")
 
     def __init__(self, program: Program, limits: Limits, state: State) -> None:
         self.program = program
@@ -54,6 +75,7 @@ class Course:
         self.effect: Effect | None = None
         self.due = False
         self.outcome: Outcome | None = None
+        self.doubt: Doubt | None = None
 
     # Entering a workflow
 
@@ -98,6 +120,7 @@ class Course:
             self.end_run("limited", now, Failure("max-steps", message, step.step_id, hint))
             return
         frame.step = index
+        frame.unanswered = None
         frame.visits[index] = frame.visits.get(index, 0) + 1
         frame.attempt = 1
         frame.retries = {}
@@ -169,7 +192,11 @@ class Course:
             return
         left = self.state.time_left(now)
         limits = [limit for limit in (step.timeout, left) if limit is not None]
-        effect = SendHttp(frame.effect_id, frame.place, request, min(limits) if limits else None)
+        request, has_key = keyed(
+            step.call.operation, request, self.state.run_id, frame.unanswered or frame.effect_id,
+            wanted=self.limits.idempotency_key,
+        )  # fmt: skip
+        effect = SendHttp(frame.effect_id, frame.place, request, min(limits) if limits else None, has_key)
         self.effect = effect
         self.state.step_began(now, request, idempotent=effect.idempotent)
 
@@ -206,6 +233,7 @@ class Course:
         """Take an answer: judge it, and see what follows."""
         frame = self.state.frame
         step = frame.workflow.steps[frame.step]
+        frame.unanswered = None
         frame.context.status = response.status
         frame.context.response = Response(response)
         criteria, passed, why = self.state.judged(step.success_criteria, now)
@@ -219,17 +247,13 @@ class Course:
         self.ended(step, StepStatus.FAILED, criteria, response, now, failure)
 
     def unanswered(self, effect: SendHttp, failed: HttpFailed, now: float) -> None:
-        """Take it that no answer came: the step failed, or nobody knows."""
+        """Take it that no answer came, and that the request did nothing, or may be sent again."""
         frame = self.state.frame
         step = frame.workflow.steps[frame.step]
-        request = effect.request
-        message = f"step '{step.step_id}': {request.method} {request.url}: {failed.message}"
-        if failed.sent and not effect.idempotent:
-            # Whether it took effect is not known, so nothing may follow that would send it again.
-            failure = Failure("in-doubt", message, step.step_id, "find out whether the request took effect")
-            self.state.step_ended(now, StepStatus.FAILED, (), None, None, failure)
-            self.end_run("in-doubt", now, failure)
-        elif not self._given_up(now):
+        if failed.sent and effect.keyed:
+            frame.unanswered = frame.unanswered or effect.id  # the next attempt has the key of this one
+        if not self._given_up(now):
+            message = f"step '{step.step_id}': {effect.request.method} {effect.request.url}: {failed.message}"
             self.ended(step, StepStatus.FAILED, (), None, now, Failure(failed.kind, message, step.step_id, failed.hint))
 
     def _returned(self, called: str, outputs: dict[str, Any], failure: Failure | None, now: float) -> None:
@@ -258,16 +282,21 @@ class Course:
         response: HttpResponse | None,
         now: float,
         failure: Failure | None = None,
+        *,
+        outputs: dict[str, Any] | None = None,
     ) -> None:
-        """End an attempt at the present step, and see what follows."""
+        """End an attempt at the present step, and see what follows; `outputs` stand in for its own."""
         frame = self.state.frame
-        outputs = self.state.step_outputs(step, now) if failure is None else {}
+        if outputs is None:
+            outputs = self.state.step_outputs(step, now) if failure is None else {}
         if failure is None:
             frame.outputs[step.step_id] = outputs
         self.state.note_end(step)
         actions = step.on_success if status is StepStatus.SUCCEEDED else step.on_failure
         if frame.detour is not None:  # it was only called for a retry, so it goes nowhere else
             actions = tuple(a for a in actions if a.type == "retry" and a.target is None and a.workflow is None)
+        if failure is not None and failure.kind == "in-doubt":  # nobody sends it again who does not know what it did
+            actions = tuple(action for action in actions if action.type != "retry")
         action, unevaluated = self.state.matching(actions, now)
         if action is None and unevaluated:
             failure = failure or Failure(

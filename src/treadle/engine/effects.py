@@ -8,22 +8,31 @@ from treadle.sources.request import IDEMPOTENT_METHODS, SAFE_METHODS, HttpReques
 
 
 class SendHttp(Struct, frozen=True, tag=True):
-    """Send one request; `timeout` in seconds is the step's own limit, or None where the step has none."""
+    """Send one request; `timeout` in seconds is the step's own limit, or None where the step has none.
+
+    A request that is `keyed` has a key by which its server knows it again (Idempotency-Key).
+    """
 
     id: str
     step_id: str
     request: HttpRequest
     timeout: float | None = None
+    keyed: bool = False
 
     @property
     def safe(self) -> bool:
-        """Whether the request only reads (RFC 9110 section 9.2.1); the driver may repeat such a one by itself."""
+        """Whether the request only reads (RFC 9110 section 9.2.1)."""
         return self.request.method in SAFE_METHODS
 
     @property
+    def repeatable(self) -> bool:
+        """Whether the driver may repeat it by itself: it only reads, or its server knows it again."""
+        return self.keyed or self.safe
+
+    @property
     def idempotent(self) -> bool:
-        """Whether sending it twice is as good as once (RFC 9110 section 9.2.2)."""
-        return self.request.method in IDEMPOTENT_METHODS
+        """Whether sending it twice is as good as once (RFC 9110 section 9.2.2, or by its key)."""
+        return self.keyed or self.request.method in IDEMPOTENT_METHODS
 
 
 class Sleep(Struct, frozen=True, tag=True):

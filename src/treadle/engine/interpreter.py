@@ -8,13 +8,14 @@ results give the same run, which is how a journal resumes one. What follows what
 from collections.abc import Iterable
 from typing import Any
 
+from treadle.engine import doubt
 from treadle.engine import journal as records
 from treadle.engine.checkpoints import put_back, taken
-from treadle.engine.course import Course, Outcome
-from treadle.engine.effects import Effect, HttpFailed, HttpResponse, Result, Sleep, Slept
+from treadle.engine.course import Course, Doubt, Outcome
+from treadle.engine.effects import Effect, HttpFailed, HttpResponse, Result, SendHttp, Sleep, Slept
 from treadle.engine.frame import Ends
 from treadle.engine.journal import Failure, Record
-from treadle.engine.program import Program
+from treadle.engine.program import Program, Step
 from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import Secrets
 from treadle.engine.state import Limits, State
@@ -48,7 +49,7 @@ class Run:
         NotPending: the journal does not fit the program.
     """
 
-    __slots__ = ("_course", "_inputs", "_secret", "limits", "program", "run_id", "since", "unwritten")
+    __slots__ = ("_announced", "_course", "_inputs", "_secret", "limits", "program", "since", "unwritten")
 
     def __init__(
         self,
@@ -63,14 +64,20 @@ class Run:
     ) -> None:
         self.program = program
         self.limits = limits or Limits()
-        self.run_id = run_id
         self.since = 0.0
         self.unwritten: list[Record] = []
         self._inputs = inputs
         self._secret = secret_names.union(program.entry.secrets)
         secrets = secrets or Secrets(secret_values(inputs, self._secret, program.entry.inputs))
         self._course = Course(program, self.limits, State(program, self.limits, secrets))
+        self._course.state.run_id = run_id
+        self._announced: str | None = None
         self._replay(journal)
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self._course.state.run_id
 
     @property
     def outcome(self) -> Outcome | None:
@@ -105,13 +112,54 @@ class Run:
             raise NotPending(f"no effect {effect_id!r} is pending that {type(result).__name__} would answer")
         course.state.records = [records.Delivered(now, effect_id, result)]
         course.effect = None
-        if isinstance(effect, Sleep):
+        self._announced = None
+        if course.doubt is not None:
+            doubt.looked(course, course.doubt, result, now)
+        elif isinstance(effect, Sleep):
             course.state.frame.pace.slept()
             course.due = True
         elif isinstance(result, HttpResponse):
             course.answered(effect.request, result, now)
+        elif isinstance(result, HttpFailed) and result.sent and not effect.idempotent:
+            doubt.begin(course, effect, result.message, now)
         elif isinstance(result, HttpFailed):
             course.unanswered(effect, result, now)
+        return self._moved(now)
+
+    @property
+    def in_doubt(self) -> Doubt | None:
+        """What the run is in doubt of: a request that may have been sent, whose answer is not there and will not come."""
+        course, effect = self._course, self._course.effect
+        if course.outcome is not None and course.outcome.status != "in-doubt":
+            return None
+        if course.doubt is not None or not isinstance(effect, SendHttp) or effect.idempotent:
+            return course.doubt
+        return Doubt(effect, course.state.frame.began) if effect.id == self._announced else None
+
+    @property
+    def step(self) -> Step:
+        """The step where the run stands."""
+        return self._course.state.step
+
+    def resolve(self, how: str, now: float, outputs: dict[str, Any] | None = None) -> list[Record]:
+        """Go on with what the run is in doubt of.
+
+        Args:
+            how: `reconcile` by the step's rule; `retry`, which asks that rule first; `skip`, as if the step had succeeded;
+                `fail`, as if it had failed, but without retries.
+            now: in seconds since the epoch.
+            outputs: what the step gives where it is skipped.
+
+        Raises:
+            NotPending: it is in doubt of nothing.
+        """
+        found = self.in_doubt
+        if found is None or how not in doubt.WAYS:
+            raise NotPending(f"there is no doubt to resolve, or no way {how!r} to do it")
+        course = self._course
+        course.state.records = [records.Resolved(now, found.effect.id, how, outputs or {})]
+        course.effect = self._announced = None
+        doubt.resolve(course, found, how, outputs or {}, now)
         return self._moved(now)
 
     def stop(self, status: str, error: Failure, now: float) -> list[Record]:
@@ -119,17 +167,20 @@ class Run:
         if self.outcome is not None:
             return []
         self._course.state.records = [records.Stopped(now, status, error)]
+        effect = self._course.effect
+        if status == "in-doubt" and isinstance(effect, SendHttp) and self._course.doubt is None:
+            self._course.doubt = Doubt(effect, self._course.state.frame.began)
         self._course.end_run(status, now, error)
         return self._taken()
 
     def checkpoint(self, now: float, folded: records.Folded | None = None) -> records.Checkpoint | None:
-        """Give a record that takes the place of all before it, or None where nothing is pending.
+        """Give a record that takes the place of all before it, or None where nothing is pending, or a doubt is.
 
         `folded` is what happened so far, for reports. It is written after the records of the turn, before the effect that is pending starts. Secret inputs are not in
         it.
         """
         effect = self._course.effect
-        if effect is None:
+        if effect is None or self._course.doubt is not None:
             return None
         sleep = effect if isinstance(effect, Sleep) else None
         snapshot = taken(self._course.state, sleep, self.since, self._withheld())
@@ -159,11 +210,13 @@ class Run:
             raise NotPending(f"the journal is one of workflow {checkpoint.workflow_id!r}")
         snapshot, course = checkpoint.snapshot, self._course
         put_back(course.state, snapshot, self._withheld())
-        self.run_id = checkpoint.run_id or self.run_id
+        self._course.state.run_id = checkpoint.run_id or self.run_id
         course.effect = snapshot.sleep
         if snapshot.sleep is None:
             course.send_again(snapshot.frames[-1].began)
         self.since = snapshot.since
+        # Checkpoints are written when what is pending has been announced.
+        self._announced = None if course.effect is None else course.effect.id
         again = self._taken()
         # Its records were written, unless another secret makes a request that cannot be sent.
         return [] if course.effect is not None else again
@@ -177,10 +230,14 @@ class Run:
                 case records.Checkpoint():
                     follow, written = self._put_back(record), -1
                 case records.RunBegan(at):
-                    self.run_id = record.run_id or self.run_id
+                    self._course.state.run_id = record.run_id or self.run_id
                     follow, written = self.begin(at), 0
                 case records.Delivered(at, effect_id, result):
                     follow, written = self.deliver(effect_id, result, at), 0
+                case records.Resolved(at, _, how, outputs):
+                    follow, written = self.resolve(how, at, outputs), 0
+                case records.StepBegan(effect_id=effect_id):
+                    self._announced = effect_id
                 case records.Stopped(at, status, error):
                     follow, written = self.stop(status, error, at), 0
             written += not isinstance(record, records.Repeated | records.CookiesKept)

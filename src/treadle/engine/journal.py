@@ -2,7 +2,7 @@
 
 Steps are those of the workflow `workflow_id`; `caller` names the steps through which that was called, from the outermost
 one on, and is empty for the workflow that is run.
-`Delivered` is what came from outside; feeding it again gives the same run. All others follow from it. A `Checkpoint`
+`Delivered`, `Resolved` and `Stopped` are what came from outside; feeding them again gives the same run. All others follow from it. A `Checkpoint`
 makes what was before it superfluous.
 """
 
@@ -147,6 +147,27 @@ class Delivered(Struct, frozen=True, tag=True):
     result: Result
 
 
+class Resolved(Struct, frozen=True, tag=True):
+    """Somebody decided how to go on with a request that is in doubt: reconcile, retry, skip (with outputs) or fail."""
+
+    at: float
+    effect_id: str
+    how: str
+    outputs: dict[str, Any] = {}
+
+
+class Looked(Struct, frozen=True, tag=True):
+    """A step looked whether its request took effect; `response` is the HTTP status, or None where no answer came."""
+
+    at: float
+    effect_id: str
+    step_id: str
+    response: int | None
+    criteria: tuple[Criterion, ...]
+    took_effect: bool
+    caller: str = ""
+
+
 class Stopped(Struct, frozen=True, tag=True):
     """The driver stopped the run: a limit was reached, or somebody asked for it."""
 
@@ -203,6 +224,8 @@ Record: TypeAlias = (
     | Repeated
     | CookiesKept
     | Delivered
+    | Resolved
+    | Looked
     | Stopped
     | Checkpoint
     | RunEnded

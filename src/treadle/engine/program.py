@@ -89,6 +89,29 @@ class Poll(Struct, frozen=True):
     timeout: float | None = None
 
 
+ANNOUNCED_S = "x-treadle-announced-s"
+ANNOUNCED_MS = "x-treadle-announced-ms"
+"""Inputs that the expressions of a Reconcile have besides: when the request was announced, since the epoch."""
+
+
+class Reconcile(Struct, frozen=True):
+    """`x-treadle-reconcile`: how to find out whether the request of a step took effect when its answer never came.
+
+    Attributes:
+        call: what is asked; it only reads.
+        criteria: all hold where the request took effect.
+        outputs: what the step gives then.
+        within: for how many seconds after the announcement a trace may be late.
+        otherwise: what follows where there is no trace: `in-doubt`, or `retry` where that proves that it took no effect.
+    """
+
+    call: Call
+    criteria: tuple[Test, ...]
+    outputs: tuple[tuple[str, Payload], ...] = ()
+    within: float = 0.0
+    otherwise: str = "in-doubt"
+
+
 class StepKey(Struct, frozen=True):
     """A step of a workflow of the program, which is named by its index."""
 
@@ -108,6 +131,7 @@ class Step(Struct, frozen=True):
     timeout: float | None = None
     poll: Poll | None = None
     depends_on: tuple[StepKey, ...] = ()
+    reconcile: Reconcile | None = None
 
 
 class Workflow(Struct, frozen=True):
@@ -154,3 +178,5 @@ class Program(Struct, frozen=True):
             for step in workflow.steps:
                 if isinstance(step.call, Call):
                     yield step.call
+                if step.reconcile is not None:
+                    yield step.reconcile.call

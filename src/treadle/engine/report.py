@@ -55,6 +55,8 @@ class History:
             self.transfers = [*self.transfers[:MOST_TRANSFERS], record]  # type: ignore[list-item]
         elif kind is journal.RunEnded:
             self.ended = record  # type: ignore[assignment]
+        elif kind is journal.Resolved:
+            self.ended = None
         elif kind is journal.Checkpoint:
             self._unfold(record.folded)  # type: ignore[union-attr]
 

@@ -29,12 +29,16 @@ MOST_WARNINGS = 100
 
 
 class Limits(Struct, frozen=True):
-    """What bounds a run: pauses in seconds, `max_steps` in visits of steps."""
+    """What bounds a run: pauses in seconds, `max_steps` in visits of steps.
+
+    With `idempotency_key` every request that is not idempotent has a key, whether its operation knows of that or not.
+    """
 
     poll_interval: float = 1.0
     poll_max_interval: float = 15.0
     max_retry_after: float = 300.0
     max_steps: int = 100_000
+    idempotency_key: bool = False
 
 
 class CallRefused(Exception):
@@ -53,6 +57,7 @@ class State:
         completed: the indexes of workflows that have succeeded.
         records: what happened since they were last taken.
         steps_taken: how many attempts at steps there were.
+        run_id: the id of the run.
         transfers: how often a `goto` led to another workflow.
         known: what `$workflows` gives, by document and workflow.
         ended_elsewhere: the steps that have ended, with the indexes of their workflows.
@@ -60,7 +65,7 @@ class State:
     """
 
     __slots__ = (
-        "completed", "ended_elsewhere", "frames", "known", "limits", "program", "records", "secrets", "steps_taken",
+        "completed", "ended_elsewhere", "frames", "known", "limits", "program", "records", "run_id", "secrets", "steps_taken",
         "transfers", "warned",
     )  # fmt: skip
 
@@ -68,6 +73,7 @@ class State:
         self.program = program
         self.limits = limits
         self.secrets = secrets
+        self.run_id = ""
         self.frames: list[Frame] = []
         self.completed: set[int] = set()
         self.records: list[Record] = []
@@ -231,6 +237,10 @@ class State:
             verdicts.append(verdict)
         return verdicts
 
+    def evaluated(self, tests: tuple[Test, ...], now: float) -> bool:
+        """Say whether all criteria can be evaluated."""
+        return all(verdict.evaluated for verdict in self._check(tests, now, explained=False))
+
     def matching(self, actions: tuple[Action, ...], now: float) -> tuple[Action | None, str]:
         """Give the first action whose criteria all hold, and why one before it could not be evaluated."""
         unevaluated = ""
@@ -267,6 +277,12 @@ class State:
         values: dict[str, Any] = {}
         frame.context.outputs = values
         self._evaluate(values, frame.workflow.outputs, frame, now, "" if warn else None)
+        return values
+
+    def outputs_of(self, wanted: tuple[tuple[str, Payload], ...], step: Step, now: float) -> dict[str, Any]:
+        """Give outputs that stand in for those of a step."""
+        values: dict[str, Any] = {}
+        self._evaluate(values, wanted, self.frame, now, f" of step '{step.step_id}'")
         return values
 
     def step_outputs(self, step: Step, now: float) -> dict[str, Any]:

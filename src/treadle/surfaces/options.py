@@ -58,6 +58,13 @@ RUN_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {"type": COUNT, "default": 3, "metavar": "N", "help": "Repeats of a safe request that met a passing failure."},
     ),
     ("max-retry-after", {"type": Seconds(), "default": 300.0, "metavar": "S", "help": "Longest Retry-After obeyed."}),
+    (
+        "idempotency-key",
+        {
+            "is_flag": True,
+            "help": "Send Idempotency-Key with every POST and PATCH, also where the API does not ask for it.",
+        },
+    ),
     ("max-body", {"type": COUNT, "default": 64 * 1024 * 1024, "metavar": "BYTES", "help": "Largest answer read."}),
     ("insecure", {"is_flag": True, "help": "Do not verify TLS certificates."}),
     ("ca-cert", {"type": FILE, "metavar": "FILE", "help": "Trust the CA certificates in this file (PEM)."}),

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from treadle.engine.journal import Delivered, Record, RunEnded, StepBegan, Waiting
+from treadle.engine.journal import Delivered, Record, Resolved, RunEnded, StepBegan, StepEnded, Waiting
 from treadle.engine.program import Program
 from treadle.errors import RunRefused
 
@@ -161,7 +161,11 @@ def place_after(before: Place, records: Sequence[Record]) -> Place:
             case RunEnded():
                 status, until = record.status, None
             case Delivered():
-                announced, until = False, None
+                announced, until = announced and "/reconcile/" in record.effect_id, None
+            case Resolved():
+                status, announced = None, True
+            case StepEnded():
+                announced = False
     return Place(step_id, until, announced, status)
 
 
