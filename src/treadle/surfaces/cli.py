@@ -131,11 +131,22 @@ async def _run_with(
             return 0
         if options["proxy"] is None:
             preload()
+        _open_journal(runner)
         interruption.attach()
         with handed_to(asyncio.get_running_loop(), stop):
             outcome = await _execute(runner, prepared, shown, interruption)
     _show_outcome(outcome, prepared, report_path, as_json=shown["as_json"])
     return SIGNALS[received[0]] if received and outcome.status == "cancelled" else EXIT_CODES[outcome.status]
+
+
+def _open_journal(runner: "Runner") -> None:
+    """Open the journal before anything is sent; where that fails, nothing was."""
+    from treadle.errors import JournalFailed, RunRefused  # noqa: PLC0415
+
+    try:
+        runner.open_journal()
+    except JournalFailed as error:
+        raise RunRefused(error.message, hint=error.hint) from error
 
 
 async def _execute(

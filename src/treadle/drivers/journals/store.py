@@ -372,6 +372,7 @@ class Store:
         except OSError as error:
             gone = isinstance(error, FileNotFoundError) and what == "cannot be written"
             why = "it is not there any more" if gone else error.strerror or str(error)
+            why = f"{error.filename} is no folder" if isinstance(error, FileExistsError) else why
             raise JournalFailed(f"the journal {self.path} {what}: {why}", hint=_ELSEWHERE) from error
         except sqlite3.Error as error:
             name = getattr(error, "sqlite_errorname", "")
