@@ -258,7 +258,8 @@ class Runner:
                 stopped = run.stop("cancelled", interrupted(run, interruption.reason), self._clock.now())
                 kept = self._durable.journal is not None and not interruption.for_good
                 await recorder.append(stopped, written=not kept)
-        return Outcome(run, recorder.history, prepared.diagnostics, prepared.secrets)
+        durable = self._durable.journal is not None
+        return Outcome(run, recorder.history, prepared.diagnostics, prepared.secrets, durable=durable)
 
     def _check_usable(self) -> None:
         loop = asyncio.get_running_loop()
