@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 from treadle.vendors.dataiku.simulator import control, shapes
 from treadle.vendors.dataiku.simulator.answers import answer, dss_headers, error_answer, html_answer
 from treadle.vendors.dataiku.simulator.description import ApiKey, Privilege
-from treadle.vendors.dataiku.simulator.endpoints import SCENARIO_ROUTES, Call, Endpoint
+from treadle.vendors.dataiku.simulator.endpoints import SCENARIO_ROUTES, Call, Endpoint, boolean
 from treadle.vendors.dataiku.simulator.errors import (
     BadRequestError,
     NotAllowedError,
@@ -66,6 +66,7 @@ class _Site:
     async def all_running_jobs(self, request: web.Request) -> web.Response:
         """List the jobs that are not over in all projects that the key opens; there is one user, so `allUsers` is all."""
         key = self._key(request)
+        boolean("allUsers", request.query.get("allUsers", "true"))
         world, now = self._instance.world, self._instance.clock.now()
         projects = [world.jobs(project, now) for project in world.projects() if opens(key, project)]
         return answer([item_body(jobs, job) for jobs in projects for job in jobs.newest(only_unfinished=True)])

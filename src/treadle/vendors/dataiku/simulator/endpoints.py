@@ -5,6 +5,7 @@ The instance-level routes, the list of a project, authentication and errors are 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -94,7 +95,7 @@ def abort(live: LiveScenario, _: Call) -> Answer:
 def last_runs(live: LiveScenario, call: Call) -> Answer:
     """List the newest runs."""
     limit = _whole_number("limit", call.query.get("limit", "10"))
-    only_finished = _boolean("onlyFinishedRuns", call.query.get("onlyFinishedRuns", "false"))
+    only_finished = boolean("onlyFinishedRuns", call.query.get("onlyFinishedRuns", "false"))
     return [shapes.run_body(live, run) for run in islice(live.newest_runs(only_finished=only_finished), limit)]
 
 
@@ -152,10 +153,11 @@ SCENARIO_ROUTES: Final[tuple[tuple[str, str, Privilege, Endpoint], ...]] = (
 def _whole_number(name: str, text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise BadRequestError(f"Parameter '{name}' has to be a whole number, not '{text}'")
-    return int(text)
+    # More than there can be is as good as all; Python counts to no more than this.
+    return int(text) if len(text) < 19 else sys.maxsize
 
 
-def _boolean(name: str, text: str) -> bool:
+def boolean(name: str, text: str) -> bool:
     """Python's spelling counts as well as Java's: the official client sends `True`."""
     if text.lower() not in {"true", "false"}:
         raise BadRequestError(f"Parameter '{name}' has to be true or false, not '{text}'")

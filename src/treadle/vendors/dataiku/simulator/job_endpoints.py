@@ -171,7 +171,7 @@ def _definition_body(job: Job) -> DefinitionBody:
 
 
 def _output_body(job: Job, output: WantedOutput) -> OutputBody:
-    return OutputBody(output.type or "DATASET", output.id, job.project, output.partition or "NP")
+    return OutputBody(output.type or "DATASET", output.id, output.project_key or job.project, output.partition or "NP")
 
 
 def _activity_body(activity: Activity, state: str) -> ActivityBody:

@@ -115,7 +115,8 @@ class Jobs:
         self.timezone = simulation.timezone
         # Oldest first.
         self.jobs: dict[str, Job] = {}
-        self._builds = {build.output: build for build in simulation.builds if build.project == project}
+        # A job may build what is in another project.
+        self._builds = {(build.project, build.output): build for build in simulation.builds}
         self._delay = milliseconds(simulation.job_delay)
         self._abort_lag = milliseconds(simulation.abort_lag)
 
@@ -158,12 +159,11 @@ class Jobs:
             clock = end
 
     def _build(self, output: WantedOutput) -> Build:
-        if output.project_key not in {None, self.project}:
-            raise BadRequestError(f"Output {output.project_key}.{output.id} is of another project")
-        build = self._builds.get(output.id)
+        project = output.project_key or self.project
+        build = self._builds.get((project, output.id))
         if build is None or output.type not in {None, build.type}:
             kind = (output.type or "DATASET").replace("_", " ").capitalize()
-            raise UnknownError(f"{kind} {self.project}.{output.id} does not exist")
+            raise UnknownError(f"{kind} {project}.{output.id} does not exist")
         return build
 
     def _id(self, name: str) -> str:

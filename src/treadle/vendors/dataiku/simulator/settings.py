@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from treadle.vendors.dataiku.simulator.description import Name, Scenario, ScenarioType, Step
+from treadle.vendors.dataiku.simulator.description import Scenario, ScenarioType, Step
 from treadle.vendors.dataiku.simulator.errors import BadRequestError
 
 _T = TypeVar("_T")
@@ -30,7 +30,7 @@ _OWN_FIELDS: Final = frozenset({
 
 class _SentStep(Struct):
     type: str
-    id: Name | UnsetType = UNSET
+    id: str | UnsetType = UNSET
     name: str = ""
     params: dict[str, Any] = {}
 
@@ -132,10 +132,6 @@ def _steps(scenario: Scenario, sent: tuple[_SentStep, ...]) -> tuple[Step, ...]:
         step_id = f"step_{number}" if step.id is UNSET else step.id
         kept = known.get(step_id, Step(id=step_id))
         steps.append(msgspec.structs.replace(kept, type=step.type, name=step.name, params=step.params))
-    ids = [step.id for step in steps]
-    for step_id in ids:
-        if ids.count(step_id) > 1:
-            raise BadRequestError(f"Two steps have the id '{step_id}'")
     return tuple(steps)
 
 
