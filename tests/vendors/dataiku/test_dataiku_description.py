@@ -87,7 +87,8 @@ def answers(operation, mode, served, verdict) -> Counter[int]:
     @given(operation.as_strategy(generation_mode=mode), st.data())
     def hold(case, data):
         assert populate(simulator.instance) == KNOWN
-        for where in (case.path_parameters, case.query):
+        # What is wrong with a query is left as it is.
+        for where in (case.path_parameters, case.query if mode is POSITIVE else {}):
             for name in KNOWN.keys() & where.keys():
                 where[name] = data.draw(st.sampled_from([*KNOWN[name] * 3, where[name]]), name)
         response = case.call(base_url=simulator.api_url, session=session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html import escape
 from http import HTTPStatus
 from typing import Final
@@ -38,7 +39,15 @@ def answer(body: object) -> web.Response:
 
 def json_answer(body: object, status: int = 200) -> web.Response:
     """Give JSON."""
-    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json", charset="utf-8")
+    return web.Response(body=_encoded(body), status=status, content_type="application/json", charset="utf-8")
+
+
+def _encoded(body: object) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except OverflowError:
+        # Somebody saved a whole number of more than 64 bits; the slower encoder knows those too.
+        return json.dumps(msgspec.to_builtins(body)).encode()
 
 
 def error_answer(status: int, message: str) -> web.Response:

@@ -108,8 +108,8 @@ def runs_by_date(live: LiveScenario, call: Call) -> Answer:
 
 def run_for_trigger(live: LiveScenario, call: Call) -> Answer:
     """Find the run that came of a fire. A fire that nobody knows has no run, as one that waits."""
-    fire = live.fires.get(call.required("triggerRunId"))
-    if fire is None or fire.trigger != call.required("triggerId"):
+    trigger, fire = call.required("triggerId"), live.fires.get(call.required("triggerRunId"))
+    if fire is None or fire.trigger != trigger:
         return shapes.ScenarioRunBody()
     return shapes.run_for_fire_body(live, fire.run)
 

@@ -114,7 +114,9 @@ def rest(sent: Mapping[str, Any]) -> dict[str, Any]:
 def _changed(scenario: Scenario, sent: _Sent) -> Scenario:
     if sent.type not in {UNSET, scenario.type}:
         raise BadRequestError(f"The type of scenario {scenario.id} is {scenario.type} and cannot change")
-    changes: dict[str, Any] = {
+    # The past has happened: it is no part of what is to come.
+    changes: dict[str, Any] = {"history": ()}
+    changes |= {
         name: value
         for name in ("name", "active", "tags", "marked_as_test")
         if (value := getattr(sent, name)) is not UNSET
@@ -126,13 +128,17 @@ def _changed(scenario: Scenario, sent: _Sent) -> Scenario:
 
 
 def _steps(scenario: Scenario, sent: tuple[_SentStep, ...]) -> tuple[Step, ...]:
+    """Describe steps. One without an id of its own, or with one that is taken, gets one."""
     known = {step.id: step for step in scenario.steps}
-    steps: list[Step] = []
+    steps: dict[str, Step] = {}
     for number, step in enumerate(sent, start=1):
-        step_id = f"step_{number}" if step.id is UNSET else step.id
+        names = (f"step_{later}" for later in range(number, number + len(sent) + 1))
+        step_id = next(names) if step.id is UNSET else step.id
+        while step_id in steps:
+            step_id = next(names)
         kept = known.get(step_id, Step(id=step_id))
-        steps.append(msgspec.structs.replace(kept, type=step.type, name=step.name, params=step.params))
-    return tuple(steps)
+        steps[step_id] = msgspec.structs.replace(kept, type=step.type, name=step.name, params=step.params)
+    return tuple(steps.values())
 
 
 def _convert(value: Any, into: type[_T]) -> _T:
