@@ -56,6 +56,14 @@ def read_scenario(text: str) -> Scenario:
     return _pairs(text, Scenario, "scenario", {"project": "DEMO"}, lists=("outcomes", "tags"))
 
 
+def changed(simulation: Simulation, changes: Mapping[str, Any]) -> Simulation:
+    """Give a simulation with other values for some of its fields."""
+    try:
+        return msgspec.structs.replace(simulation, **changes)
+    except ValueError as error:
+        raise ConfigInvalid(str(error)) from error
+
+
 def _pairs(text: str, into: type[_T], what: str, given: Mapping[str, Any] = _NOTHING, lists: Container[str] = ()) -> _T:
     """Read NAME=VALUE,NAME=VALUE. A value may hold `=`, but no comma; a list has `+` between its items."""
     values: dict[str, Any] = dict(given)

@@ -85,7 +85,7 @@ class Fault(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         for field in msgspec.structs.fields(self)[1:]:
             value = getattr(self, field.name)
             if value != field.default:
-                shown = "***" if field.name == "key" else value
+                shown = "***" if field.name == "key" else str(value).lower() if isinstance(value, bool) else value
                 parts.append(f"{field.name}={shown}")
         return ",".join(parts)
 

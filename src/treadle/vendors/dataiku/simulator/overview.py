@@ -10,7 +10,7 @@ from msgspec import Struct
 from treadle.vendors.dataiku.simulator.instance import Instance, RecordedRequest
 from treadle.vendors.dataiku.simulator.jobs import Job, Jobs
 from treadle.vendors.dataiku.simulator.keys import key_in
-from treadle.vendors.dataiku.simulator.world import LiveScenario, Run
+from treadle.vendors.dataiku.simulator.world import LiveScenario, Run, StepRun
 
 # As many past runs, jobs and requests as a page can show.
 _SHOWN_RUNS: Final = 20
@@ -21,10 +21,10 @@ _ANSWERED_REQUESTS: Final = 10_000
 
 
 class StepView(Struct, rename="camel"):
-    """A step of a run, as far as it has come: `share` is how much of it is done, `outcome` empty while it is on."""
+    """A step of a run: its outcome, RUNNING or LATER; `share` is how much of it is done, 0 where nobody can tell."""
 
     name: str
-    outcome: str
+    state: str
     share: float
 
 
@@ -151,18 +151,28 @@ def _scenario(live: LiveScenario) -> ScenarioView:
 
 
 def _run(live: LiveScenario, run: Run) -> RunView:
-    steps = []
-    for step in run.steps(live.now):
-        length = (step.planned.end or 0) - step.planned.start
-        share = 1.0 if step.end is not None else min((live.now - step.start) / length if length > 0 else 0.0, 1.0)
-        steps.append(StepView(step.planned.step.name or step.planned.step.id, step.outcome or "", share))
+    steps = [_step(step, live.now) for step in run.steps(live.now)]
     begun = len(steps)
-    steps += [
-        StepView(later.step.name or later.step.id, "", 0.0) for later in run.plan.steps[begun:] if run.end is None
-    ]
-    return RunView(
-        run.id, run.fire.trigger, run.start, run.end or 0, run.due_end or 0, run.outcome or "", steps
-    )  # fmt: skip
+    if run.end is None:
+        steps += [StepView(later.step.name or later.step.id, "LATER", 0.0) for later in run.plan.steps[begun:]]
+    if not run.plan.steps:
+        share = 1.0 if run.end is not None else _share(live.now - run.start, run.plan.duration)
+        steps = [
+            StepView("Script" if live.description.type == "custom_python" else "", run.outcome or "RUNNING", share)
+        ]
+    return RunView(run.id, run.fire.trigger, run.start, run.end or 0, run.due_end or 0, run.outcome or "", steps)
+
+
+def _step(run: StepRun, now: int) -> StepView:
+    name = run.planned.step.name or run.planned.step.id
+    if run.outcome is not None:
+        return StepView(name, run.outcome, 1.0)
+    length = None if run.planned.end is None else run.planned.end - run.planned.start
+    return StepView(name, "RUNNING", _share(now - run.start, length))
+
+
+def _share(done: int, length: int | None) -> float:
+    return min(done / length, 1.0) if length else 0.0
 
 
 def _jobs(jobs: Jobs) -> list[JobView]:
@@ -171,8 +181,8 @@ def _jobs(jobs: Jobs) -> list[JobView]:
 
 def _job(jobs: Jobs, job: Job) -> JobView:
     start, end = job.times(jobs.now)
-    length = 0 if job.due_end is None else job.due_end - job.start
-    share = 1.0 if end else (min((jobs.now - start) / length, 1.0) if start and length > 0 else 0.0)
+    length = None if job.due_end is None else job.due_end - job.start
+    share = 1.0 if end else (_share(jobs.now - start, length) if start else 0.0)
     return JobView(job.project, job.id, job.state(jobs.now), start, end, share)
 
 
