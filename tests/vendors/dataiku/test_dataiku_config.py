@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -113,3 +116,15 @@ def test_a_drawn_history_is_that_of_its_seed():
         "SUCCESS",
         "FAILED",
     }
+
+
+def test_what_the_documentation_writes_is_understood():
+    page = (Path(__file__).parents[3] / "docs" / "dataiku" / "simulator.md").read_text("utf-8")
+    (world,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert [scenario.id for scenario in config.read(world).scenarios] == ["NIGHTLY", "HOURLY", "STUCK"]
+    faults = re.findall(r"(do=[^\s`]+)", page)
+    assert len(faults) > 7
+    for fault in faults:
+        config.read_fault(fault)
+    for scenario in re.findall(r"--scenario (\S*=\S*)", page):
+        config.read_scenario(scenario)
