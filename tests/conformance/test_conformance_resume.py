@@ -13,7 +13,7 @@ from suite_under_test import CASES, problems_of
 
 import treadle
 from treadle.drivers.journals.sqlite import SqliteJournal
-from treadle.engine.journal import CookiesKept, Resolved, StepBegan
+from treadle.engine.journal import CookiesKept, Learnt, Resolved, StepBegan
 
 RUN = [case for case in CASES if case.expect.result != "refused"]
 
@@ -27,7 +27,7 @@ class Died(BaseException):
 
 def _first(records):
     """Give the first record, with what the driver tells before it."""
-    at = next(at for at, record in enumerate(records) if not isinstance(record, CookiesKept))
+    at = next(at for at, record in enumerate(records) if not isinstance(record, CookiesKept | Learnt))
     return records[: at + 1]
 
 

@@ -16,6 +16,7 @@ from treadle.engine.interpreter import NotPending, Run
 from treadle.engine.journal import read, write
 from treadle.engine.report import History, report
 from treadle.engine.withheld import Withheld, storable
+from treadle.files import Binary, File, json_form
 
 
 def _written(*records):
@@ -160,14 +161,16 @@ def test_a_run_that_has_not_begun_or_has_ended_has_no_checkpoint():
     assert run.checkpoint(NOON) is None
 
 
+LETTER = File("letter.txt", "letter.txt")
 JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-3, 3)
-    | st.sampled_from(["s3cret", "with s3cret in it", "s3crets3cret", "x"]),
+    | st.sampled_from(["s3cret", "with s3cret in it", "s3crets3cret", "x"])
+    | st.sampled_from([LETTER, Binary(b"\xff\0", "image/png"), Binary(b"", "")]),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["$secret", "$plain", "a", "token"]), inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["$secret", "$plain", "$file", "$binary", "a", "token"]), inner, max_size=2)
     ),
     max_leaves=8,
 )
@@ -175,13 +178,24 @@ JSON = st.recursive(
 
 @given(JSON, st.sampled_from(["s3cret", 3, ["x"], {"$secret": "token"}]), st.sampled_from(["n3w", "s3cret"]))
 def test_marks_come_back_as_what_they_stand_for(value, secret, other):
-    withheld = Withheld({"token": secret, "more": "s3cret"}, ("token", "more"))
+    files = {"letters": [LETTER]}
+    withheld = Withheld({"token": secret, "more": "s3cret", **files}, ("token", "more"))
     marked = withheld.marked(value)
     assert "s3cret" not in msgspec.json.encode(marked).decode()
     assert withheld.filled(marked) == value
     if secret == "s3cret":  # a secret that has changed since
-        filled = Withheld({"token": other, "more": other}, ("token", "more")).filled(marked)
-        assert msgspec.json.encode(filled).decode() == msgspec.json.encode(value).decode().replace("s3cret", other)
+        filled = Withheld({"token": other, "more": other, **files}, ("token", "more")).filled(marked)
+        assert _text(filled) == _text(value).replace("s3cret", other)
+
+
+@given(JSON)
+def test_what_looks_like_a_mark_and_is_none_stays_what_it_is(value):
+    withheld = Withheld({"letter": LETTER}, ())
+    assert withheld.filled(msgspec.json.decode(msgspec.json.encode(withheld.marked(value)))) == value
+
+
+def _text(value):
+    return msgspec.json.encode(json_form(value)).decode()
 
 
 def test_inputs_that_hold_a_secret_are_not_stored():

@@ -11,7 +11,7 @@ from treadle.drivers.journals.protocol import Journal, Start
 from treadle.drivers.run import Interruption
 from treadle.engine.effects import HttpResponse
 from treadle.engine.interpreter import Run
-from treadle.engine.journal import Checkpoint, CookiesKept, Delivered, Record, Repeated
+from treadle.engine.journal import Checkpoint, CookiesKept, Delivered, Learnt, Record, Repeated
 from treadle.engine.report import History
 from treadle.errors import JournalFailed, RunRefused
 
@@ -57,6 +57,9 @@ class Recorder:
         """
         if not records:
             return
+        untold = self._run.secrets.take_untold()
+        if untold and self._journal is not None:
+            self._unwritten.append(Learnt(records[0].at, untold))
         for record in records:
             self.history.add(record)
         if self._journal is not None and written:

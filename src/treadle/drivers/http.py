@@ -124,7 +124,7 @@ class Http:
                 return HttpFailed("redirect", f"the answer redirects {refused.message}", refused.hint, sent=True)
             finally:
                 # The run sees no answer but the last one. Not before: a signature of this very URL is meant to go along.
-                self._secrets.learn(answered(result))
+                self._secrets.overhear(answered(result))
         return HttpFailed("redirect", f"more than {MAX_REDIRECTS} redirects", "the server redirects in a circle")
 
     def _with_cookies(self, request: HttpRequest) -> HttpRequest:

@@ -29,7 +29,8 @@ def taken(state: State, sleep: Sleep | None, since: float, withheld: Withheld) -
         steps_taken=state.steps_taken,
         transfers=state.transfers,
         ended_elsewhere=tuple(sorted(state.ended_elsewhere)),
-        warned=tuple(sorted((rule, withheld.marked(text)) for rule, text in state.warned)),
+        learnt=tuple(withheld.marked(text) for text in state.secrets.learnt),
+        warned=tuple((rule, withheld.marked(text)) for rule, text in sorted(state.warned)),
     )
 
 
@@ -42,6 +43,7 @@ def put_back(state: State, snapshot: Snapshot, withheld: Withheld) -> None:
         inputs = state.known.get(workflow.document, {}).get(workflow.workflow_id, {}).get("inputs")
         if inputs is not None and number:
             state.secrets.add(secret_values(inputs, workflow.secrets, workflow.inputs))
+    state.secrets.learn(text for text in map(withheld.filled, snapshot.learnt) if isinstance(text, str))
     state.completed = set(snapshot.completed)
     state.steps_taken = snapshot.steps_taken
     state.transfers = snapshot.transfers

@@ -80,6 +80,11 @@ class Run:
         return self._course.state.run_id
 
     @property
+    def secrets(self) -> Secrets:
+        """The values that no message may show."""
+        return self._course.state.secrets
+
+    @property
     def outcome(self) -> Outcome | None:
         """How the run ended, or None while something is pending."""
         return self._course.outcome
@@ -236,11 +241,13 @@ class Run:
                     follow, written = self.deliver(effect_id, result, at), 0
                 case records.Resolved(at, _, how, outputs):
                     follow, written = self.resolve(how, at, outputs), 0
+                case records.Learnt(_, texts):
+                    self.secrets.learn(texts)
                 case records.StepBegan(effect_id=effect_id):
                     self._announced = effect_id
                 case records.Stopped(at, status, error):
                     follow, written = self.stop(status, error, at), 0
-            written += not isinstance(record, records.Repeated | records.CookiesKept)
+            written += not isinstance(record, records.Repeated | records.CookiesKept | records.Learnt)
         self.unwritten = follow[written:]
 
 

@@ -140,6 +140,13 @@ class CookiesKept(Struct, frozen=True, tag=True):
     fields: tuple[str, ...]
 
 
+class Learnt(Struct, frozen=True, tag=True):
+    """The driver obtained tokens, or met keys on the way of redirects: what no message may show from now on."""
+
+    at: float
+    texts: tuple[str, ...]
+
+
 class Delivered(Struct, frozen=True, tag=True):
     """The result of an effect, as the driver brought it."""
 
@@ -224,6 +231,7 @@ Record: TypeAlias = (
     | Warned
     | Repeated
     | CookiesKept
+    | Learnt
     | Delivered
     | Resolved
     | Looked

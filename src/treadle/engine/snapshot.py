@@ -75,6 +75,7 @@ class Snapshot(Struct, frozen=True, omit_defaults=True):
         known: what `$workflows` gives.
         since: when what is pending was asked for.
         sleep: the pause that is pending; without it a request is.
+        learnt: values that turned out to be secret.
     """
 
     frames: tuple[FrameSnapshot, ...]
@@ -86,3 +87,4 @@ class Snapshot(Struct, frozen=True, omit_defaults=True):
     transfers: int = 0
     ended_elsewhere: tuple[tuple[int, str], ...] = ()
     warned: tuple[tuple[str, Any], ...] = ()
+    learnt: tuple[Any, ...] = ()

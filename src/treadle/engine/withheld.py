@@ -1,17 +1,24 @@
 """Secret inputs in what is stored: they are left out, and what holds one has a mark with its name in that place.
 
-So a run that is resumed works with the secrets as they are then, wherever they were handed on to.
+So a run that is resumed works with the secrets as they are then, wherever they were handed on to. Files that inputs name
+are marked by their places among the inputs, for the same reason, and binary data stands there in base64.
 """
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import SHORTEST
+from treadle.files import Binary, File
+from treadle.pointer import Path
 
 _MARK = "$secret"
+_FILE = "$file"
+_BINARY = "$binary"
 _PLAIN = "$plain"
 """Around an object that looks like a mark and is none."""
+_MARKS = frozenset({_MARK, _FILE, _BINARY, _PLAIN})
 
 
 def storable(inputs: Mapping[str, Any], secret: frozenset[str], schema: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -33,11 +40,12 @@ def _holds(value: Any, secret: list[Any], texts: list[str]) -> bool:
 
 
 class Withheld:
-    """The inputs of a run that are not stored, by name."""
+    """The inputs of a run that are not stored, by name, and its files, by their places."""
 
-    __slots__ = ("_inputs", "_texts")
+    __slots__ = ("_files", "_inputs", "_texts")
 
     def __init__(self, inputs: Mapping[str, Any], names: tuple[str, ...]) -> None:
+        self._files = dict(_files(inputs, ()))
         self._inputs = {name: inputs[name] for name in names}
         texts = {
             name: value for name, value in self._inputs.items() if isinstance(value, str) and len(value) >= SHORTEST
@@ -45,9 +53,7 @@ class Withheld:
         self._texts = sorted(texts.items(), key=lambda entry: -len(entry[1]))
 
     def marked(self, value: Any) -> Any:
-        """Give a JSON value with marks in place of what is withheld."""
-        if not self._inputs:
-            return value
+        """Give a JSON value with marks in place of what is withheld, and of what JSON has no form for."""
         name = next((name for name, secret in self._inputs.items() if _same(secret, value)), None)
         if name is not None:
             return {_MARK: name}
@@ -55,9 +61,13 @@ class Withheld:
             return self._marked_text(value)
         if isinstance(value, Mapping):
             marked = {key: self.marked(entry) for key, entry in value.items()}
-            return {_PLAIN: marked} if len(marked) == 1 and (_MARK in marked or _PLAIN in marked) else marked
+            return {_PLAIN: marked} if len(marked) == 1 and not _MARKS.isdisjoint(marked) else marked
         if isinstance(value, list | tuple):
             return [self.marked(entry) for entry in value]
+        if isinstance(value, File):
+            return {_FILE: next(list(place) for place, file in self._files.items() if file is value)}
+        if isinstance(value, Binary):
+            return {_BINARY: [value.media_type, base64.b64encode(value.content).decode()]}
         return value
 
     def _marked_text(self, text: str) -> Any:
@@ -69,13 +79,16 @@ class Withheld:
 
     def filled(self, value: Any) -> Any:
         """Give a JSON value with what is withheld in place of the marks."""
-        if not self._inputs:
-            return value
         if isinstance(value, Mapping):
-            if len(value) == 1 and _MARK in value:
-                return self._of(value[_MARK])
-            if len(value) == 1 and _PLAIN in value:
-                value = value[_PLAIN]
+            match value:
+                case {"$secret": mark} if len(value) == 1:
+                    return self._of(mark)
+                case {"$file": place} if len(value) == 1:
+                    return self._files[tuple(place)]
+                case {"$binary": [media_type, content]} if len(value) == 1:
+                    return Binary(base64.b64decode(content), media_type)
+                case {"$plain": plain} if len(value) == 1:
+                    value = plain
             return {key: self.filled(entry) for key, entry in value.items()}
         if isinstance(value, list):
             return [self.filled(entry) for entry in value]
@@ -85,6 +98,18 @@ class Withheld:
         if isinstance(mark, str):
             return self._inputs[mark]
         return "".join(str(part if isinstance(part, str) else self._inputs[part[_MARK]]) for part in mark)
+
+
+def _files(value: Any, place: Path) -> Iterator[tuple[Path, File]]:
+    """Give the files among inputs, each with its place."""
+    if isinstance(value, File):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for name, entry in value.items():
+            yield from _files(entry, (*place, name))
+    elif isinstance(value, list):
+        for number, entry in enumerate(value):
+            yield from _files(entry, (*place, number))
 
 
 def _split(part: Any, secret: str, name: str) -> list[Any]:
