@@ -172,6 +172,12 @@ def test_the_masked_text_of_a_recording_may_be_anywhere(folder):
     treadle(folder, *words, "-i", "name=plain", "--replay", "r.har")
 
 
+def test_a_run_that_is_replayed_is_in_no_journal(folder):
+    url, _, _ = recorded(folder, None, "--no-journal")
+    replayed(folder, url, "--state", "journal.sqlite")
+    assert list(folder.rglob("journal.sqlite*")) == []
+
+
 def test_a_failed_run_is_recorded_and_fails_again(folder):
     refusal = Answer(status=403, json={"message": "not for {authorization}"})
     url, first, archive = recorded(folder, {"*": [refusal]}, code=1)
