@@ -108,14 +108,11 @@ def _simulate(options: dict[str, Any]) -> int:
 
 def _until_stopped(serving: Coroutine[Any, Any, None], where: str) -> int:
     from treadle.errors import RunRefused  # noqa: PLC0415
-    from treadle.vendors.dataiku.simulator.tls import TlsUnavailable  # noqa: PLC0415
 
     try:
         asyncio.run(serving)
     except asyncio.CancelledError:
         return 0
-    except TlsUnavailable as error:
-        raise RunRefused(f"--tls: {error}", hint="install it with: pip install 'treadle[simulator]'") from error
     except OSError as error:
         if error.filename is not None:
             raise

@@ -75,7 +75,7 @@ async def serve(
 
     Without a simulation it is the default world, without a clock the real one. `middlewares` are aiohttp middlewares, the
     first one outermost: they see each request before DSS does and may answer in its place, as a proxy would. With `tls` a
-    certificate is made for the occasion, which nobody trusts; that takes the package cryptography (TlsUnavailable).
+    certificate is made for the occasion, which nobody trusts.
     """
     if simulation is None:
         simulation = config.default()

@@ -1,7 +1,4 @@
-"""A certificate for the TLS listener, made at its start and signed by nobody else, as servers on the inside often have one.
-
-It takes the package cryptography, which the extra `simulator` brings; nothing else in the simulator needs it.
-"""
+"""A certificate for the TLS listener, made at its start and signed by nobody else, as servers on the inside often have one."""
 
 from __future__ import annotations
 
@@ -13,10 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 
-class TlsUnavailable(RuntimeError):
-    """The package that makes certificates is not installed."""
-
-
 class Identity(NamedTuple):
     """A certificate in PEM, and the context that serves with it and its key."""
 
@@ -26,13 +19,11 @@ class Identity(NamedTuple):
 
 def self_signed(host: str) -> Identity:
     """Make a certificate for a host, localhost and the loopback addresses, for a year from yesterday on."""
-    try:
-        from cryptography import x509  # noqa: PLC0415 - an extra
-        from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
-        from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-        from cryptography.x509.oid import NameOID  # noqa: PLC0415
-    except ImportError as error:
-        raise TlsUnavailable("TLS needs the package cryptography") from error
+    from cryptography import x509  # noqa: PLC0415 - slow to import, and few simulators speak TLS
+    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "DSS simulator")])
     # The wall clock, whatever the simulated one says: clients hold certificates against theirs.
