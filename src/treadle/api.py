@@ -21,6 +21,7 @@ from treadle.drivers.journals.protocol import Journal
 from treadle.drivers.outcome import Outcome
 from treadle.drivers.prepared import NO_ORIGINS, Prepared, check_choice, resumed, undoubted
 from treadle.drivers.run import Clock, Interruption, SystemClock, drive, interrupted
+from treadle.drivers.runs import forget, taken_over
 from treadle.drivers.settings import Options, check_servers
 from treadle.drivers.transport import Transport
 from treadle.engine.effects import HttpFailed, SendHttp
@@ -174,13 +175,14 @@ class Runner:
         """Run what was prepared; an interruption ends it with status `cancelled`."""
         self._check_usable()
         journal = self._durable.journal
-        run_id = f"{random.getrandbits(64):016x}"
+        run_id = _new_id()
         run = Run(
             prepared.program, prepared.inputs, self._limits,
             secrets=prepared.secrets, secret_names=prepared.secret_names, run_id=run_id,
         )  # fmt: skip
         start = None if journal is None else prepared.start(run_id, self.options, self._clock.now())
-        return await self._drive(run, Recorder(run, observe, journal, start), prepared, interruption)
+        recorder = Recorder(run, prepared.secrets, observe, journal, start)
+        return await self._drive(run, recorder, prepared, interruption)
 
     async def resume(
         self,
@@ -216,10 +218,49 @@ class Runner:
         except BaseException:
             await journal.release(run_id)
             raise
-        recorder = Recorder(run, observe, journal)
+        recorder = Recorder(run, prepared.secrets, observe, journal)
         recorder.take_over(kept.records)
         first = [*run.take_unwritten(), *undoubted(run, in_doubt, self._clock.now())]
         return await self._drive(run, recorder, prepared, interruption, first)
+
+    async def retry(
+        self,
+        run_id: str,
+        step_id: str | None = None,
+        secrets: Mapping[str, Any] | None = None,
+        *,
+        observe: Observe | None = None,
+        interruption: Interruption | None = None,
+    ) -> Outcome:
+        """Run a run of the journal anew, with its program and inputs; the other one stays as it is.
+
+        Args:
+            run_id: the id of the run.
+            step_id: the step to begin with: what was done before it first began is taken over. Without it, from the start.
+            secrets: secret inputs, by name; others are taken from where they came.
+            observe: is shown each further record.
+            interruption: may stop the new run.
+
+        Raises:
+            RunRefused: there is no such run, it did not come to that step, or a secret input is not there.
+            JournalFailed: the journal cannot be read or written.
+        """
+        self._check_usable()
+        journal = self._durable.needed()
+        kept = taken_over(await journal.read(run_id), step_id, _new_id(), self._clock.now())
+        prepared, run = resumed(kept, secrets or {})
+        recorder = Recorder(run, prepared.secrets, observe, journal, kept.start)
+        recorder.take_over(kept.records, written=False)
+        return await self._drive(run, recorder, prepared, interruption, run.take_unwritten())
+
+    async def forget(self, seconds: float) -> int:
+        """Delete the runs of the journal that ended longer ago than that, those in doubt left out; give how many.
+
+        Raises:
+            RunRefused: there is no journal.
+            JournalFailed: it cannot be read or written.
+        """
+        return await forget(self._durable.needed(), self._clock.now() - seconds)
 
     async def _drive(
         self,
@@ -231,7 +272,8 @@ class Runner:
     ) -> Outcome:
         if self._durable.journal is not None:
             interruption = interruption or Interruption()
-        http = Http(self._transport, self._clock, recorder.notice, recorder.cookies)
+        clock = self._clock if interruption is None else interruption.breakable(self._clock)
+        http = Http(self._transport, clock, recorder.notice, recorder.cookies)
         if interruption is not None:
             interruption.attach()
         async with self._durable.driving(run.run_id, interruption):
@@ -247,8 +289,8 @@ class Runner:
                     raise
                 task.uncancel()
             if interruption is not None and interruption.reason is not None:
-                stopped = run.stop("cancelled", interrupted(run, interruption.reason), self._clock.now())
                 kept = self._durable.journal is not None and not interruption.for_good
+                stopped = run.stop("cancelled", interrupted(run, interruption.reason, kept=kept), self._clock.now())
                 await recorder.append(stopped, written=not kept)
         return Outcome(run, recorder.history, prepared.diagnostics, prepared.secrets)
 
@@ -269,6 +311,10 @@ class Runner:
         if answer.status != 200:
             raise RunRefused(f"{url} cannot be loaded: the server answered {answer.status}", hint="check the URL")
         return Text(answer.body.decode("utf-8-sig", errors="replace"), http.last_url)
+
+
+def _new_id() -> str:
+    return f"{random.getrandbits(64):016x}"  # guards nothing, and is asked for often
 
 
 def load(source: str | Path) -> LoadedDocument:
