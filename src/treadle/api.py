@@ -75,6 +75,14 @@ class Runner:
         finally:
             await self._transport.close()
 
+    def open_journal(self) -> Journal | None:
+        """Give the journal, or None where runs are not durable; a file is opened now, else at the first run.
+
+        Raises:
+            JournalFailed: it cannot be opened.
+        """
+        return self._durable.journal
+
     async def load(self, source: str | Path) -> LoadedDocument:
         """Load a document from a path, an http(s) URL or a bundled name.
 

@@ -103,7 +103,7 @@ async def _run_with(
     from treadle.drivers.journals.place import state_file  # noqa: PLC0415
     from treadle.drivers.run import Interruption  # noqa: PLC0415
     from treadle.drivers.transport import preload  # noqa: PLC0415
-    from treadle.surfaces.running import exit_code, forget_old, show_outcome, stopping, watched  # noqa: PLC0415
+    from treadle.surfaces.running import exit_code, forget_old, nothing_sent, show_outcome, stopping, watched  # noqa: PLC0415
 
     shown = {name: options.pop(name) for name in ("quiet", "verbose")}
     as_json, dry, keep = options.pop("as_json"), options.pop("dry_run"), options.pop("keep")
@@ -119,6 +119,8 @@ async def _run_with(
             return 0
         if options["proxy"] is None:
             preload()
+        with nothing_sent():
+            runner.open_journal()
         interruption.attach()
         with stopping([interruption], kept=journaled) as received, watched(**shown) as observe:
             outcome = await runner.execute(prepared, observe=observe, interruption=interruption)

@@ -14,7 +14,7 @@ from treadle.drivers.timeline import event, shown_records
 from treadle.engine.secrets import Secrets
 from treadle.errors import RunRefused
 from treadle.surfaces.report import PlainProgress, counted, json_line
-from treadle.surfaces.running import print_value
+from treadle.surfaces.running import nothing_sent, print_value
 from treadle.surfaces.streams import say, tell
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ async def opened(state: str | None) -> AsyncIterator["Journal"]:
     from treadle.drivers.journals.sqlite import SqliteJournal  # noqa: PLC0415
 
     path = state_file(state)
-    journal = SqliteJournal(path) if path.exists() else MemoryJournal()
+    with nothing_sent():
+        journal = SqliteJournal(path) if path.exists() else MemoryJournal()
     try:
         yield journal
     finally:

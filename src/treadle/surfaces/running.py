@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from treadle.engine.secrets import Secrets
-from treadle.errors import JournalFailed
+from treadle.errors import JournalFailed, RunRefused
 from treadle.surfaces.interrupt import SIGNALS, handed_to
 from treadle.surfaces.report import json_text, progress, write_problem
 from treadle.surfaces.streams import silence, tell
@@ -53,6 +53,19 @@ def stopping(interruptions: "list[Interruption]", *, kept: bool) -> Iterator[lis
         finally:
             for timer in timers:
                 timer.cancel()
+
+
+@contextmanager
+def nothing_sent() -> Iterator[None]:
+    """Make a refusal of a journal that cannot be opened or read: nothing was sent.
+
+    Raises:
+        RunRefused: it cannot.
+    """
+    try:
+        yield
+    except JournalFailed as error:
+        raise RunRefused(error.message, hint=error.hint) from error
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from secrets import token_hex
 
 if sys.platform == "win32":
     import msvcrt
@@ -42,7 +41,7 @@ class Owner:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         while True:
-            self.name = token_hex(8)
+            self.name = os.urandom(8).hex()
             self._path = folder / self.name
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             # Between the two calls somebody may have found the file without its lock, and taken it away.

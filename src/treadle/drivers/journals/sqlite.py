@@ -1,7 +1,8 @@
 """SqliteJournal: durable runs in one file, which any number of processes and threads use at once.
 
 All runs that come with records in the same turn of the event loop share one transaction. One that guards nothing is
-written at once, for it costs less than to change threads; one that has to reach the disk is written in a thread.
+written at once, for it costs less than to change threads; one that has to reach the disk is written in a thread where
+other runs would have to wait for it.
 """
 
 import asyncio
@@ -175,9 +176,11 @@ class SqliteJournal:
         waiting, self._waiting = self._waiting, []
         batch = [item for items, _, _ in waiting for item in items]
         flush = any(needs for _, needs, _ in waiting)
-        if not flush and self._one_at_a_time.acquire(blocking=False):
+        # Where nobody else would be kept waiting, the disk too is faster without a thread.
+        here = not flush or len(self._places) <= 1
+        if here and self._one_at_a_time.acquire(blocking=False):
             try:
-                written = self._store.write(batch, flush=False, patient=False)
+                written = self._store.write(batch, flush=flush, patient=False)
             except JournalFailed as error:
                 _resolve(waiting, error)
                 return
@@ -185,17 +188,24 @@ class SqliteJournal:
                 self._one_at_a_time.release()
             if written:
                 _resolve(waiting, None)
+                if self._store.is_due:
+                    self._work(loop, [], self._store.take_in)
                 return
-        self._writing = True
-        work = lambda: self._locked(lambda: self._store.write(batch, flush=flush, patient=True))  # noqa: E731
-        loop.run_in_executor(None, work).add_done_callback(lambda done: self._was_written(loop, waiting, done))
+        self._work(loop, waiting, lambda: self._store.write(batch, flush=flush, patient=True))
 
-    def _was_written(
-        self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], done: "asyncio.Future[bool]"
-    ) -> None:
+    def _work(self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], work: Callable[[], object]) -> None:
+        """Work in a thread; what comes meanwhile waits."""
+        self._writing = True
+        done = loop.run_in_executor(None, lambda: self._locked(work))
+        done.add_done_callback(lambda done: self._worked(loop, waiting, done))
+
+    def _worked(self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], done: "asyncio.Future[object]") -> None:
         self._writing = False
-        _resolve(waiting, done.exception())
-        if self._waiting:
+        error = done.exception()
+        _resolve(waiting, error)
+        if error is None and self._store.is_due:
+            self._work(loop, [], self._store.take_in)
+        elif self._waiting:  # they meet by themselves what could not be written
             self._scheduled = True
             loop.call_soon(self._write_what_waits, loop)
 

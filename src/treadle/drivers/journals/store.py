@@ -5,7 +5,8 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from treadle.drivers.journals.owners import Owner, lives
 from treadle.drivers.journals.protocol import Entry, Place, driven_elsewhere, not_driven, unknown_run
@@ -18,8 +19,11 @@ APPLICATION = 0x54524541
 """"TREA": tells the file from other databases; `application_id` of the file."""
 PATIENCE = 30.0
 """Seconds to wait for other processes that write."""
-PAGES = 64
-"""From how many pages on what was written ahead is taken into the file."""
+PAGES = 1000
+"""After how many written pages what was written ahead is taken into the file (SQLite's own measure, 4 MB)."""
+_PAGE = 4096
+_PAGES_OF_A_TURN = 3
+"""Its place among the turns, in their index, and in what is known of its run."""
 _PROOF = "proof"
 """What is sealed to tell whether a key is the one that the file was made with."""
 _TABLES = (
@@ -44,7 +48,7 @@ _ENTRIES = (
 )
 
 
-class Begun(NamedTuple):
+class Begun(Struct, frozen=True):
     """A new run as it is written; `program` is its hash, and `body` the program itself."""
 
     run_id: str
@@ -55,7 +59,7 @@ class Begun(NamedTuple):
     began: float
 
 
-class Turn(NamedTuple):
+class Turn(Struct, frozen=True):
     """Records of one turn as they are written.
 
     Attributes:
@@ -71,7 +75,7 @@ class Turn(NamedTuple):
     changes: bool
 
 
-class Row(NamedTuple):
+class Row(Struct, frozen=True):
     """A run as it is read."""
 
     start: bytes
@@ -96,6 +100,7 @@ class Store:
         self._numbers: dict[str, int] = {}
         self._flushes = False
         self._patient = True
+        self._written = 0
         with self._explained("cannot be opened"):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with suppress(FileExistsError):
@@ -137,7 +142,7 @@ class Store:
             hint = "use that version, or another file: --state PATH"
             raise JournalFailed(f"the journal {self.path} was written by a later version of Treadle", hint=hint)
         execute("PRAGMA synchronous = NORMAL")
-        execute(f"PRAGMA wal_autocheckpoint = {PAGES}")
+        execute("PRAGMA wal_autocheckpoint = 0")  # it waits for the disk, so it is done where nobody waits for it
         execute("PRAGMA secure_delete = FAST")
 
     def _pragma(self, name: str) -> int:
@@ -166,7 +171,19 @@ class Store:
                         self._begun(item)
                     else:
                         self._turn(item)
+                    self._written += _PAGES_OF_A_TURN + len(item.body) // _PAGE
         return True
+
+    @property
+    def is_due(self) -> bool:
+        """Whether enough was written ahead to take it into the file."""
+        return self._written >= PAGES
+
+    def take_in(self) -> None:
+        """Take what was written ahead into the file; it takes as long as the disk does."""
+        self._written = 0
+        with self._explained("cannot be written"):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _set(self, *, flush: bool, patient: bool) -> None:
         if flush is not self._flushes:
@@ -355,6 +372,7 @@ class Store:
         except OSError as error:
             gone = isinstance(error, FileNotFoundError) and what == "cannot be written"
             why = "it is not there any more" if gone else error.strerror or str(error)
+            why = f"{error.filename} is no folder" if isinstance(error, FileExistsError) else why
             raise JournalFailed(f"the journal {self.path} {what}: {why}", hint=_ELSEWHERE) from error
         except sqlite3.Error as error:
             name = getattr(error, "sqlite_errorname", "")
