@@ -300,7 +300,8 @@ class Runner:
                 kept = self._durable.journal is not None and not interruption.for_good
                 stopped = run.stop("cancelled", interrupted(run, interruption.reason, kept=kept), self._clock.now())
                 await recorder.append(stopped, written=not kept)
-        return Outcome(run, recorder.history, prepared.diagnostics, prepared.secrets)
+        durable = self._durable.journal is not None
+        return Outcome(run, recorder.history, prepared.diagnostics, prepared.secrets, durable=durable)
 
     def _check_usable(self) -> None:
         loop = asyncio.get_running_loop()

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec import structs
+
 from treadle.diagnostics import Diagnostic
 from treadle.engine.interpreter import Run
 from treadle.engine.journal import Failure
@@ -24,7 +26,15 @@ class Outcome:
 
     __slots__ = ("_history", "_secrets", "diagnostics", "error", "outputs", "run_id", "status", "workflow_id")
 
-    def __init__(self, run: Run, history: History, diagnostics: list[Diagnostic], secret_values: Secrets) -> None:
+    def __init__(
+        self,
+        run: Run,
+        history: History,
+        diagnostics: list[Diagnostic],
+        secret_values: Secrets,
+        *,
+        durable: bool = False,
+    ) -> None:
         ended = run.outcome
         if ended is None:
             raise ValueError("the run has not ended")
@@ -32,7 +42,10 @@ class Outcome:
         self.workflow_id = run.program.workflow_id
         self.status = ended.status
         self.outputs = ended.outputs
-        self.error = None if ended.error is None else _masked(ended.error, secret_values)
+        error = ended.error
+        if error is not None and durable and ended.status == "in-doubt":
+            error = structs.replace(error, hint=choices(run.run_id))
+        self.error = None if error is None else _masked(error, secret_values)
         self.diagnostics = diagnostics
         self._history = history
         self._secrets = secret_values
@@ -62,6 +75,11 @@ class Outcome:
 
     def __repr__(self) -> str:
         return f"<Outcome {self.workflow_id} {self.status}>"
+
+
+def choices(run_id: str) -> str:
+    """Say what can be done about a durable run in doubt."""
+    return f"find out whether it took effect, then: treadle runs resume {run_id} --in-doubt retry|skip=JSON|fail"
 
 
 def _masked(error: Failure, secret_values: Secrets) -> Failure:

@@ -8,6 +8,7 @@ import msgspec
 
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.journals.protocol import GIVEN, Kept, Start
+from treadle.drivers.outcome import choices
 from treadle.drivers.settings import Options
 from treadle.engine.entry import entry_inputs
 from treadle.engine.inputs import Text
@@ -117,8 +118,7 @@ def undoubted(run: Run, choice: Choice, now: float) -> list[Record]:
     request = doubt.effect.request
     since = timestamp(doubt.announced)
     message = f"step '{doubt.effect.step_id}': {request.method} {request.url} was to be sent at {since}, and no answer is known"
-    hint = f"find out whether it took effect, then: treadle runs resume {run.run_id} --in-doubt retry|skip=JSON|fail"
-    return run.stop("in-doubt", Failure("in-doubt", message, doubt.effect.step_id, hint), now)
+    return run.stop("in-doubt", Failure("in-doubt", message, doubt.effect.step_id, choices(run.run_id)), now)
 
 
 def secret_inputs(origins: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,6 +98,8 @@ class Frame:
             step_id, prefix = "dependsOn", f"{frame.prefix}dependsOn/{self.number}/"
         else:
             step_id, prefix = frame.workflow.steps[frame.step].step_id, f"{frame.effect_id}/"
+            # The attempt itself may call a workflow too, whose steps may have the same ids.
+            prefix += "before/" if self.ends is Ends.THE_WAY_TO_A_RETRY else ""
         self.prefix = self.origin = prefix
         self.caller = f"{frame.caller}/{step_id}" if frame.caller else step_id
 

@@ -43,7 +43,7 @@ class Owner:
         while True:
             self.name = os.urandom(8).hex()
             self._path = folder / self.name
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             # Between the two calls somebody may have found the file without its lock, and taken it away.
             if _try_lock(self._file) and self._path.exists():
                 return
@@ -62,7 +62,7 @@ def lives(folder: Path, name: str) -> bool:
     """Say whether an owner lives; the file of a dead one is taken away."""
     path = folder / name
     try:
-        file = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+        file = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return False
     try:

@@ -49,7 +49,7 @@ class SqliteJournal:
         self._one_at_a_time = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._scheduled = False
-        self._writing = False
+        self._work_on: asyncio.Future[object] | None = None
         self._places: dict[str, Place] = {}
         self._programs: dict[int, tuple[Program, str, bytes]] = {}
         self._known: dict[str, Program] = {}
@@ -100,9 +100,10 @@ class SqliteJournal:
 
     async def close(self) -> None:
         """Write what is left and close; runs that are still driven here become interrupted."""
-        while self._waiting or self._writing:
-            await asyncio.gather(*(future for _, _, future in self._waiting), return_exceptions=True)
-            await asyncio.sleep(0)
+        while self._waiting or self._work_on is not None:
+            waiting = [future for _, _, future in self._waiting]
+            await asyncio.gather(*waiting, *filter(None, [self._work_on]), return_exceptions=True)
+            await asyncio.sleep(0)  # they are told in the next turn
         self._store.close()
 
     # As they are written
@@ -160,7 +161,7 @@ class SqliteJournal:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._waiting.append((items, flush, future))
-        if not self._scheduled and not self._writing:
+        if not self._scheduled and self._work_on is None:
             self._scheduled = True
             loop.call_soon(self._write_what_waits, loop)
         try:
@@ -195,12 +196,11 @@ class SqliteJournal:
 
     def _work(self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], work: Callable[[], object]) -> None:
         """Work in a thread; what comes meanwhile waits."""
-        self._writing = True
-        done = loop.run_in_executor(None, lambda: self._locked(work))
-        done.add_done_callback(lambda done: self._worked(loop, waiting, done))
+        self._work_on = loop.run_in_executor(None, lambda: self._locked(work))
+        self._work_on.add_done_callback(lambda done: self._worked(loop, waiting, done))
 
     def _worked(self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], done: "asyncio.Future[object]") -> None:
-        self._writing = False
+        self._work_on = None
         error = done.exception()
         _resolve(waiting, error)
         if error is None and self._store.is_due:
