@@ -312,7 +312,7 @@ def test_logs_follow_a_run_to_its_end(tmp_path):
 
 def test_a_secret_is_asked_for_again_and_shown_nowhere(tmp_path):
     secret = "k3y-of-the-job"
-    with machine(tmp_path) as m:
+    with machine(tmp_path, {**JOB, START: [Answer(json={"run": "{authorization}"})]}) as m:  # the answer tells it too
         run_id = m.killed(STATUS, "-i", f"apiKey={secret}", "--poll-interval", "2")
         code, _, err = m.call("runs", "resume", run_id)
         assert code == 2
@@ -322,6 +322,7 @@ def test_a_secret_is_asked_for_again_and_shown_nowhere(tmp_path):
         )
         texts = m.call("runs", "show", run_id, "--json")[1] + m.call("runs", "show", run_id)[1]
         assert "input apiKey: secret, from given\n" in texts
+        assert '"run": "Bearer ***"' in texts
         assert m.call("runs", "resume", run_id, "-i", "apiKey=env:ROTATED", ROTATED="an0ther")[0] == 0
         assert [seen.headers["authorization"] for seen in m.server.seen][-1] == "Bearer an0ther"
         texts += m.call("runs", "logs", run_id)[1] + m.call("runs", "logs", run_id, "--json")[1]

@@ -1,6 +1,8 @@
 """Durable runs as people handle them: found by the beginning of an id, shown, cancelled, forgotten, taken over."""
 
+import math
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import structs
@@ -128,9 +130,12 @@ def _said_of(entry: Entry) -> str:
 async def forget(journal: Journal, ended_before: float) -> int:
     """Delete the runs that ended before that moment, and whose end leaves nothing to do; give how many."""
     old = [e for e in await journal.entries() if e.status in ENDED and e.ended is not None and e.ended < ended_before]
+    deleted = 0
     for entry in old:
-        await journal.delete(entry.run_id)
-    return len(old)
+        with suppress(RunRefused):  # somebody has just deleted it, or looks at it again
+            await journal.delete(entry.run_id)
+            deleted += 1
+    return deleted
 
 
 async def following(journal: Journal, run_id: str, clock: Clock, *, follow: bool) -> AsyncIterator[Record]:
@@ -140,9 +145,9 @@ async def following(journal: Journal, run_id: str, clock: Clock, *, follow: bool
         driven = (await found(journal, run_id)).status in ("running", "waiting")
         kept = (await journal.read(run_id)).records
         at = next((number for number in range(len(kept) - 1, -1, -1) if kept[number] == last), -1)
-        new = kept[at + 1 :]
-        # Where a checkpoint took the place of what was read last, what it folds was shown for the most part.
-        for record in shown_records(new, folded=last is None):
+        # Where a checkpoint has taken the place of what was read last, it tells what came since.
+        after = 0.0 if last is None else last.at if at < 0 else math.inf
+        for record in shown_records(kept[at + 1 :], after=after):
             yield record
         last = kept[-1] if kept else last
         if not follow or not driven:

@@ -8,8 +8,8 @@ from treadle.engine import journal
 from treadle.engine.journal import Checkpoint, CookiesKept, Delivered, Failure, Record
 from treadle.engine.report import History, timestamp
 
-_UNSEEN = (Delivered, CookiesKept)
-"""Answers and cookies as they are: they may hold secrets, and the records that follow from them say what came of it."""
+_UNSEEN = (Delivered, CookiesKept, Checkpoint)
+"""Answers, cookies and states as they are: they may hold secrets, and the records that follow from them say what came of it."""
 
 
 def history_of(records: Iterable[Record]) -> History:
@@ -20,15 +20,12 @@ def history_of(records: Iterable[Record]) -> History:
     return history
 
 
-def shown_records(records: Iterable[Record], *, folded: bool = True) -> list[Record]:
-    """Give the records that people are shown; with `folded`, what a checkpoint has kept of those before it too."""
+def shown_records(records: Sequence[Record], *, after: float = 0.0) -> list[Record]:
+    """Give the records that people are shown; of what a checkpoint at their beginning has folded, what came after that."""
     found: list[Record] = []
-    for record in records:
-        if isinstance(record, Checkpoint):
-            found += _unfolded(record) if folded else ()
-        elif not isinstance(record, _UNSEEN):
-            found.append(record)
-    return found
+    if records and isinstance(records[0], Checkpoint):
+        found += [kept for kept in _unfolded(records[0]) if kept.at > after]
+    return found + [record for record in records if not isinstance(record, _UNSEEN)]
 
 
 def _unfolded(kept: Checkpoint) -> list[Record]:
@@ -40,7 +37,7 @@ def _unfolded(kept: Checkpoint) -> list[Record]:
     return [journal.RunBegan(folded.began, kept.workflow_id, {}, run_id=kept.run_id), *records]
 
 
-def events(records: Iterable[Record]) -> list[dict[str, Any]]:
+def events(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Give what happened as JSON values, one an event."""
     return [event(record) for record in shown_records(records)]
 
