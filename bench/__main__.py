@@ -163,12 +163,15 @@ def table(figures: list[Figure]) -> str:
         "",
         "| figure | bound | found | kept |",
         "|---|---|---|---|",
-        *(
-            f"| {found.what} | {found.bound} | {found.found} | {'yes' if found.kept else '**no**'} |"
-            for found in figures
-        ),
+        *(f"| {found.what} | {found.bound} | {found.found} | {_verdict(found)} |" for found in figures),
     ]
     return "\n".join(lines)
+
+
+def _verdict(found: Figure) -> str:
+    if found.bound == "none":
+        return ""
+    return "yes" if found.kept else "**no**"
 
 
 def main(arguments: list[str]) -> int:
