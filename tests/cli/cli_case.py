@@ -66,7 +66,7 @@ class Sent(Struct, forbid_unknown_fields=True, frozen=True):
 class Expect(Struct, forbid_unknown_fields=True, frozen=True):
     """What must be seen.
 
-    In texts, `{tmp}`, `{port}` and `{time}` stand for what changes from run to run.
+    In texts, `{tmp}`, `{port}`, `{run}` and `{time}` stand for what changes from run to run.
 
     Attributes:
         exit: the exit code.
@@ -344,6 +344,7 @@ def _check(case: Case, ended: Ended, seen: list[Seen], tmp: Path, port: int) -> 
 
 def _plain(text: str, tmp: Path, port: int) -> str:
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    text = re.sub(r"(?<=treadle runs resume )[0-9a-f]{16}\b", "{run}", text)
     text = text.replace(str(tmp), "{tmp}").replace(f"127.0.0.1:{port}", "127.0.0.1:{port}")
     return re.sub(r"^ *\d+\.\d s ", "{time} ", text, flags=re.MULTILINE)
 

@@ -9,7 +9,8 @@ import subprocess
 import pytest
 from cli_case import LIMIT, TREADLE, environment, free_port, simulated
 
-COMMANDS = ("", "run", "check", "dataiku", "dataiku simulate", "dataiku demo")
+RUNS = [f"runs {name}" for name in ("list", "show", "logs", "resume", "retry", "cancel", "delete")]
+COMMANDS = ("", "run", "check", "dataiku", "dataiku simulate", "dataiku demo", "runs", *RUNS)
 
 
 def call(arguments, tmp, **more):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,21 @@ class Seconds(click.ParamType[float]):
             least = "that is not negative" if self._zero else "above 0"
             self.fail(f"{value!r} is not a number of seconds {least}", param, ctx)
         return seconds
+
+
+class Age(click.ParamType[float]):
+    """A length of time as people write it: `90s`, `15m`, `12h`, `30d`, `4w`; in seconds."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the length."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"\s*(\d{1,9})\s*([smhdw])\s*", str(value))
+        if found is None:
+            self.fail(f"{value!r} is not a length of time such as 12h or 30d", param, ctx)
+        return float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[found[2]]
 
 
 class Line(click.types.StringParamType):
@@ -187,15 +203,25 @@ JOURNAL_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 """Where the journal is, for all commands that use it."""
 
+KEEP_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "keep",
+        {"type": Age(), "metavar": "AGE", "help": "Afterwards, forget runs that ended longer ago than this (30d)."},
+    ),
+)
+"""How long runs that have ended are kept; without it, until they are deleted."""
+
 
 def with_options(rows: tuple[tuple[str, dict[str, Any]], ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add options by rows of name and settings; each can be given as TREADLE_<NAME> too."""
+    """Add options by rows of name and settings, `short` among them; each can be given as TREADLE_<NAME> too."""
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         for name, settings in reversed(rows):
             variable = f"TREADLE_{name.upper().replace('-', '_')}"
+            flags = [settings["short"]] if "short" in settings else []
+            rest = {key: value for key, value in settings.items() if key != "short"}
             shown = "default" in settings
-            command = click.option(f"--{name}", envvar=variable, show_default=shown, **settings)(command)
+            command = click.option(*flags, f"--{name}", envvar=variable, show_default=shown, **rest)(command)
         return command
 
     return add

@@ -48,7 +48,7 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def write_report(path: Path, report: dict[str, Any]) -> None:
+def write_report(path: Path, report: dict[str, Any] | list[dict[str, Any]]) -> None:
     """Write the report; where that fails after all, put it on stderr rather than lose it."""
     text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
     try:
