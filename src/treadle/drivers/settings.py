@@ -158,6 +158,8 @@ def check_policy(program: Program, policy: "Policy") -> None:
         RunRefused: a rule forbids it.
     """
     for call in program.calls():
+        if call.url is not None:
+            continue  # x-operation with an expression: where it leads is known, and looked at, when it is sent
         if call.server.startswith(SCHEME):
             refusal = policy.refuses_socket(host_of(call.server) or "")
         else:
@@ -165,7 +167,9 @@ def check_policy(program: Program, policy: "Policy") -> None:
             port = parts.port or (443 if parts.scheme == "https" else 80)
             refusal = policy.refuses(parts.hostname or "", port)
         if refusal is not None:
-            raise RunRefused(f"source '{call.operation.source}': {refusal.message}", hint=refusal.hint)
+            source = call.operation.source
+            place = f"source '{source}'" if source else "x-operation"
+            raise RunRefused(f"{place}: {refusal.message}", hint=refusal.hint)
 
 
 def is_base(url: str) -> bool:
