@@ -69,9 +69,12 @@ class Found(Struct):
         """Say whether it may be sent to the host of a URL."""
         if self.hosts is None:
             return True
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        names = (host, f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}")
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            return False
+        names = (host, f"{host}:{port or (443 if parts.scheme == 'https' else 80)}")
         return any(
             wanted.lower() in names or (wanted.startswith("*.") and host.endswith(wanted[1:].lower()))
             for wanted in self.hosts
