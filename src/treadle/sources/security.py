@@ -190,6 +190,8 @@ def _api_key(request: HttpRequest, credential: Credential) -> HttpRequest:
         case "query":
             joint = "&" if "?" in request.url else "?"
             pair = f"{quote(need.name, safe='-._~')}={quote(key, safe='-._~')}"
+            if pair in urlsplit(request.url).query.split("&"):
+                return request  # a server redirects with the query that it was sent
             return structs.replace(request, url=f"{request.url}{joint}{pair}")
         case "cookie":
             given = [value for field, value in request.headers if field.lower() == "cookie"]
