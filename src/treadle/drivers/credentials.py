@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from treadle.drivers.config import CONFIG_FIELDS, FIELDS, Profile, readable_by_others
+from treadle.drivers.texts import is_text
 from treadle.errors import RunRefused
 from treadle.sources.needs import SecurityNeed
 from treadle.sources.security import basic_pair
@@ -237,10 +238,15 @@ def _origin(value: Value, origin: str) -> str:
 
 
 def _value(entry: Entry, need: SecurityNeed, field: str) -> str:
-    value = entry.value
-    if isinstance(value, str):
-        return value
     what = f"the credential for '{need.scheme}'" + (f", field {field}" if field else "")
+    value = entry.value
+    found = value if isinstance(value, str) else _elsewhere(value, what)
+    if not is_text(found):
+        raise RunRefused(f"{what}, from {entry.origin}, has bytes that are no UTF-8 text", hint="give it as UTF-8")
+    return found
+
+
+def _elsewhere(value: Reference, what: str) -> str:
     match value.kind:
         case "env":
             if not os.environ.get(value.name):
