@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from treadle.diagnostics import printable
+from treadle.document.nesting import nests_too_deeply
 from treadle.drivers.credentials import Found, flow_of
 from treadle.drivers.http import Send
 from treadle.drivers.policy import literal
@@ -251,7 +252,7 @@ def _object(
         hint = "is it up, and is its URL right (token_url)?" if answer.kind in ("connection", "dns") else answer.hint
         raise TokenRefused(f"{what} {shown} gives no answer: {answer.message}", hint=hint)
     try:
-        value = msgspec.json.decode(answer.body)
+        value = None if nests_too_deeply(answer.body) else msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         value = None
     if isinstance(value, dict):
