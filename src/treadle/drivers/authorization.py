@@ -16,6 +16,7 @@ from treadle.drivers.redirects import origin
 from treadle.drivers.run import Clock
 from treadle.drivers.tokens import Tokens
 from treadle.engine.effects import HttpFailed, HttpResponse, SendHttp
+from treadle.engine.secret_flows import answered
 from treadle.engine.secrets import Secrets
 from treadle.errors import RunRefused
 from treadle.sources.digest import challenge
@@ -139,6 +140,7 @@ class Authorized:
             result = await self._once(request, timeout, ends)
             if isinstance(result, HttpFailed) or result.status not in (401, 403):
                 return result
+            self._secrets.learn(answered(result))  # the run sees no answer but the last one
             note = self._note(result.status)
             if result.status == 403:
                 return structs.replace(result, note=note)
