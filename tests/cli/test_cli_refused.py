@@ -26,7 +26,9 @@ BYTES = os.fsdecode(b"hunter2222\xff")
     ],
 )
 def test_bytes_that_are_no_text(args, said, tmp_path):
-    expected = Expect(exit=2, requests=[], stderr_has=[f"treadle: {said} has bytes that are no UTF-8 text\n  hint: give "])
+    expected = Expect(
+        exit=2, requests=[], stderr_has=[f"treadle: {said} has bytes that are no UTF-8 text\n  hint: give "]
+    )
     whole = ["run", "vault.yaml", *args, "--server", "{server}"]
     use = ["vault.yaml", "vault.openapi.yaml"]
     run_case(Case("bytes", whole, expected, use=use, env={"KEY": BYTES}, server={}, hidden=["hunter2222"]), tmp_path)

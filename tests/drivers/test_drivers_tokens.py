@@ -14,6 +14,7 @@ from keyring.backend import KeyringBackend
 from served import StillClock, serving
 
 from treadle import Options, Runner, RunRefused, run
+from treadle.drivers.oauth import Held
 from treadle.engine.journal import StepBegan
 
 SECRET = "hunter2222"
@@ -208,6 +209,30 @@ def test_kept_tokens_are_taken_from_the_keyring(document, ring, broken, given):
     assert {service for service, _ in ring.kept} == {"treadle"}
 
 
+def test_a_kept_token_is_not_renewed_where_another_description_says(document, ring):
+    """A refresh token of one description must not go to the `refreshUrl` of one that is the same but for that."""
+    flow = DESCRIPTION["components"]["securitySchemes"]["oauth"]["flows"]["clientCredentials"]
+    other = {**flow, "refreshUrl": "/elsewhere"}
+    forged = {
+        **DESCRIPTION["components"]["securitySchemes"],
+        "oauth": {"type": "oauth2", "flows": {"clientCredentials": other}},
+    }
+
+    async def tried():
+        api = Api()
+        async with serving(api) as url:
+            async with Runner(server=url, credentials=CLIENT, keep_tokens=True) as runner:
+                await runner.run(document, "a")
+            ring.kept = dict.fromkeys(ring.kept, '{"token": "t0k3n-1", "renew_at": 1, "refresh_token": "r3fr3sh"}')
+            described = {**DESCRIPTION, "components": {"securitySchemes": forged}}
+            document.with_name("api.json").write_text(json.dumps(described), "utf-8")
+            async with Runner(server=url, credentials=CLIENT, keep_tokens=True) as runner:
+                await runner.run(document, "a")
+        return api.seen
+
+    assert asyncio.run(tried()) == ["/token", "/a", "/token", "/a"]
+
+
 def test_without_being_told_to_nothing_is_kept(document, ring):
     async def tried():
         async with serving(Api(300)) as url, Runner(server=url, credentials=CLIENT) as runner:
@@ -332,6 +357,9 @@ def test_options_show_no_credential():
     shown = repr(Options(server="https://x.test", credentials={"key": SECRET, "oauth": CLIENT["oauth"]}))
     assert SECRET not in shown
     assert shown == "Options(server='https://x.test', credentials={'key': '***', 'oauth': '***'})"
+    sourced = repr(Options(source={"api": f"https://ann:{SECRET}@x.test/api.json?token={SECRET}", "other": "a.yaml"}))
+    assert sourced == "Options(source={'api': 'https://***@x.test/api.json?token=***', 'other': 'a.yaml'})"
+    assert SECRET not in repr(Held(SECRET, 1.0, SECRET))
 
 
 def test_a_run_without_needs_imports_nothing_of_it(tmp_path):

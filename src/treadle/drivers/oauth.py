@@ -72,6 +72,9 @@ class Held(Struct):
     renew_at: float | None = None
     refresh_token: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<Held until {self.renew_at}>"
+
 
 class Wanted(NamedTuple):
     """A token that is wanted: for which need, with what, for which run's secrets, and how requests for it are sent.
@@ -223,7 +226,9 @@ def _check_url(url: str, wanted: Wanted, *, secret: bool = True) -> None:
     """
     host = host_of(url)
     if not host or url.startswith(SCHEME):
-        raise TokenRefused(f"{shown_url(url)} is no http(s) URL", hint="say where tokens are given: token_url=https://…")
+        raise TokenRefused(
+            f"{shown_url(url)} is no http(s) URL", hint="say where tokens are given: token_url=https://…"
+        )
     if "@" in urlsplit(url).netloc:
         hint = "give client_id and client_secret as they are: --credential SCHEME.client_id=…"
         raise TokenRefused(f"{shown_url(url)} has a user or password in it, and is not asked", hint=hint)
@@ -232,9 +237,7 @@ def _check_url(url: str, wanted: Wanted, *, secret: bool = True) -> None:
         raise TokenRefused(message, hint="say another: token_url=https://…")
     if secret and not wanted.found.may_go_to(url):
         hosts = ", ".join(wanted.found.hosts or ())
-        message = (
-            f"the credential for '{wanted.need.scheme}' may go to {hosts or 'no host'} only, not to {host}"
-        )
+        message = f"the credential for '{wanted.need.scheme}' may go to {hosts or 'no host'} only, not to {host}"
         raise TokenRefused(message, hint="add the token endpoint's host to `hosts` if it is meant")
 
 
@@ -264,7 +267,9 @@ def _object(
         said = f"{_said(code)} ({_said(more)})" if isinstance(more, str) and more else _said(code)
         raise TokenRefused(f"{what} {shown} refuses: {secrets.text(said)}", hint=_HINTS.get(code), code=code)
     if not 200 <= answer.status < 300:
-        raise TokenRefused(f"{what} {shown} answered {answer.status}", hint="is it the right URL, and is the server up?")
+        raise TokenRefused(
+            f"{what} {shown} answered {answer.status}", hint="is it the right URL, and is the server up?"
+        )
     if not isinstance(value, dict):
         kind = next((text for name, text in answer.headers if name.lower() == "content-type"), "no content type")
         raise TokenRefused(f"{what} {shown} answered with no JSON object ({_said(kind)})", hint="is it the right URL?")

@@ -108,6 +108,8 @@ class Options(Struct, frozen=True, kw_only=True):
         given = {name: value for name, value in asdict(self).items() if value != getattr(_DEFAULTS, name)}
         if self.proxy is not None:
             given["proxy"] = shown(self.proxy)
+        if self.source is not None:
+            given["source"] = {name: shown_url(url) for name, url in self.source.items()}
         if self.client_key_password is not None:
             given["client_key_password"] = MASK
         if self.credentials is not None:
