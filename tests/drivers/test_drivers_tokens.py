@@ -164,6 +164,30 @@ def test_a_token_that_was_got_for_one_api_goes_to_no_other(tmp_path):
     assert asyncio.run(tried()) == {"one": {"you": "Bearer t0k3n-1"}, "two": {"you": "Bearer t0k3n-2"}}
 
 
+@pytest.mark.parametrize(("back", "key"), [("/other", ""), ("/k", SECRET)])
+def test_a_server_that_sends_a_request_back_does_not_choose_where_a_key_goes(document, back, key):
+    urls: list[str] = []
+    hops: list[str] = []
+
+    async def home(request: web.BaseRequest) -> web.Response:
+        if request.path == "/k" and not hops:
+            return web.Response(status=302, headers={"Location": f"{urls[1]}/elsewhere"})
+        return web.json_response({"you": request.headers.get("X-Key", "")})
+
+    async def elsewhere(request: web.BaseRequest) -> web.Response:
+        hops.append(request.headers.get("X-Key", ""))
+        return web.Response(status=302, headers={"Location": f"{urls[0]}{back}"})
+
+    async def tried():
+        async with serving(home) as one, serving(elsewhere) as two:
+            urls.extend((one, two))
+            async with Runner(server=one, credentials={"key": SECRET}) as runner:
+                return (await runner.run(document, "k")).outputs
+
+    assert asyncio.run(tried()) == {"you": {"you": key}}
+    assert hops == [""]
+
+
 class Ring(KeyringBackend):
     """A keyring in memory."""
 

@@ -126,13 +126,19 @@ class Authorized:
         self._tokens: dict[str, str] = {}
         self._renewed: set[str] = set()
         self._answered: dict[str, Challenge] = {}
+        self._led_away = False
 
     async def exchange(self, request: HttpRequest, timeout: float) -> HttpResponse | HttpFailed:
         """Send a request; after a redirect to another origin it goes without credentials.
 
+        So it does when that one sends it back: another server is not to choose what is asked for with them.
         A 401 says that the request had no effect, so what is not idempotent is sent again as well.
         """
-        if origin(request.url) != self._origin:
+        if request.url == self._api:
+            self._led_away = False  # the first request, or a repeat of it
+        elif origin(request.url) != self._origin:
+            self._led_away = True
+        if self._led_away:
             return await self._send(request, timeout)
         clock = self._authorizer.clock
         ends = clock.now() + timeout
