@@ -174,7 +174,8 @@ class Credentials:
             for fields in self._profiled.values()
             for name, value in fields.items()
         )
-        return self._profile.path if literal else None
+        with_password = "@" in str(self._profile.options.get("proxy", ""))
+        return self._profile.path if literal or with_password else None
 
 
 def variables(need: SecurityNeed) -> list[str]:
