@@ -60,17 +60,32 @@ def use_profile(context: click.Context, _option: click.Parameter, name: str | No
 
     try:
         profile = read_profile(name, Options.__struct_fields__)
+        if profile is None:
+            return None
+        several = {option.name for option in context.command.params if option.multiple}
+        context.default_map = {
+            option: _as_given(option, value, profile.name, several=option in several)
+            for option, value in profile.options.items()
+        }
     except TreadleError as error:
         raise Refusal(error) from error
-    if profile is None:
-        return None
-    context.default_map = {option: _as_given(value) for option, value in profile.options.items()}
     return profile.name
 
 
-def _as_given(value: Any) -> Any:
-    """Give a value as the command line has it: `server = {name = "URL"}` becomes NAME=URL."""
-    return [f"{name}={entry}" for name, entry in value.items()] if isinstance(value, dict) else value
+def _as_given(option: str, value: Any, profile: str, *, several: bool) -> Any:
+    """Give a value as the command line has it: `server = {name = "URL"}` becomes NAME=URL.
+
+    Raises:
+        RunRefused: it is a list or a table, where there is one value, or has one inside.
+    """
+    from treadle.errors import RunRefused  # noqa: PLC0415 - help does without it
+
+    given = [f"{name}={entry}" for name, entry in value.items()] if isinstance(value, dict) else value
+    given = [given] if several and not isinstance(given, list) else given
+    if isinstance(given, list) and not (several and all(isinstance(entry, str) for entry in given)):
+        wanted = "takes a text or a list of them" if several else "takes one value"
+        raise RunRefused(f"profile {profile}: '{option.replace('_', '-')}' {wanted}", hint="see docs/credentials.md")
+    return given
 
 
 COUNT = click.IntRange(min=0)
