@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from treadle.drivers.policy_file import refuse_file
 from treadle.engine.inputs import Text
 from treadle.errors import RunRefused
 from treadle.files import File, GivenFile
@@ -39,8 +40,9 @@ class LocalFiles:
         """Give the file, or its content as text where the schema says in which encoding.
 
         Raises:
-            RunRefused: it is not there or cannot be read, or the encoding is unknown.
+            RunRefused: it is not there or cannot be read, or the encoding is unknown; or a policy allows no files.
         """
+        refuse_file(f"input '{place}' is not read from {path}")
         try:
             mode = os.stat(path).st_mode  # noqa: PTH116 - a str as it was given, for messages too
             if not stat.S_ISREG(mode):
@@ -67,8 +69,9 @@ class LocalFiles:
         """Give the text of a file, without its last line end, to be converted as the schema asks.
 
         Raises:
-            RunRefused: it cannot be read, or is no text.
+            RunRefused: it cannot be read, or is no text; or a policy allows no files.
         """
+        refuse_file(f"input '{place}' is not read from {path}")
         hint = f"write -i {place}:='\"@…\"' for a text that starts with '@'"
         try:
             text = Path(path).read_text("utf-8-sig")
