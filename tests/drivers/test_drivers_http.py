@@ -314,6 +314,19 @@ def test_a_host_without_an_address():
     assert (failed.kind, failed.sent, failed.message) == ("dns", False, "the host 'host.invalid' has no address")
 
 
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.test"])
+def test_a_host_that_no_name_can_be(host):
+    failed = _failure(request("POST", f"http://{host}/x", body=b"x"))
+    assert (failed.kind, failed.sent, failed.hint) == ("dns", False, "check the URL; --server names another")
+    assert failed.message.startswith("the host is no name that can be looked up")
+
+
+def test_an_address_that_is_not_written_out():
+    failed = _failure(request("GET", "http://127.1/x"))
+    message = "127.1 is no URL to send a request to: it is not a canonical IPv4 address"
+    assert (failed.kind, failed.sent, failed.message) == ("url", False, message)
+
+
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:99999/x", "http://[::1/x", "http://h:port/x", "http:///x", "http://"]
 )
