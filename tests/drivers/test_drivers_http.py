@@ -287,6 +287,18 @@ def test_the_request_goes_out_as_it_was_made():
     assert got["headers"]["User-Agent"] == "treadle-tests"
 
 
+def test_a_request_without_a_body_says_no_type():
+    async def run():
+        handler, seen = scripted(web.Response())
+        async with serving(handler) as url, client() as http:
+            await http.send(request("POST", url))
+        return dict(seen[0].headers)
+
+    headers = asyncio.run(run())
+    assert "Content-Type" not in headers
+    assert headers["Content-Length"] == "0"
+
+
 # What goes wrong
 
 

@@ -34,7 +34,9 @@ def unreached(error: BaseException | None, proxy: str | None) -> HttpFailed:  # 
     match error:
         case AddressRefused():
             return HttpFailed("policy", error.refusal.message, error.refusal.hint)
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+        case aiohttp.NonHttpUrlClientError():
+            return HttpFailed("url", f"{error} is no URL to send a request to", _SERVER_URL)
+        case aiohttp.InvalidURL():
             why = f": it {error.description}" if error.description else ""
             return HttpFailed("url", f"{error.url} is no URL to send a request to{why}", _SERVER_URL)
         case UnicodeError():

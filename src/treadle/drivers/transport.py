@@ -260,6 +260,7 @@ class Transport:
             connector=open_pool(socket, resolver, **limits),
             cookie_jar=aiohttp.DummyCookieJar(),  # cookies belong to a run, not to the pool
             headers={"User-Agent": self._user_agent},
+            skip_auto_headers=("Content-Type",),  # a request without a body has no type; one with a body says its own
             max_line_size=_HEAD,
             max_field_size=_HEAD,
         )
