@@ -29,7 +29,7 @@ _HINTS = {
 """What to do where another CA would not help, by OpenSSL's codes (X509_V_ERR_...)."""
 
 
-def unreached(error: BaseException | None, proxy: str | None) -> HttpFailed:  # noqa: C901 - a table
+def unreached(error: BaseException | None, proxy: str | None) -> HttpFailed:  # noqa: C901, PLR0912 - a table
     """Say why there is no connection, over `proxy` where one was used; nothing was sent."""
     match error:
         case AddressRefused():

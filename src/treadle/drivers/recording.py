@@ -194,6 +194,7 @@ def _request(request: HttpRequest, secrets: Secrets) -> dict[str, Any]:
     query = url.partition("#")[0].partition("?")[2]
     pairs = [pair.partition("=") for pair in query.split("&")] if query else []
     cookies = [value for name, value in request.headers if name.lower() == "cookie"]
+    request = described(request)
     content_type, content = sent_content(request)
     shown: dict[str, Any] = {
         "method": request.method,
@@ -212,9 +213,10 @@ def _request(request: HttpRequest, secrets: Secrets) -> dict[str, Any]:
 
 
 def sent_content(request: HttpRequest) -> tuple[str, bytes]:
-    """Give the content type of a request and its body as bytes."""
+    """Give the content type of a request and its body as bytes; a file is only named there."""
+    request = described(request)
     content_type = next((value for name, value in request.headers if name.lower() == "content-type"), "")
-    return content_type, described(request.body)
+    return content_type, request.body if isinstance(request.body, bytes) else b""
 
 
 def _cookie_names(text: str) -> Iterator[str]:
