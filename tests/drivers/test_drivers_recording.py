@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from served import StillClock, request, serving
 
 import treadle
@@ -20,6 +21,7 @@ from treadle.drivers.har import decoded, encoded
 from treadle.drivers.http import Http
 from treadle.drivers.recording import Recorder
 from treadle.drivers.replaying import Player
+from treadle.drivers.run import SystemClock
 from treadle.drivers.transport import Transport
 from treadle.engine.secrets import Secrets
 from treadle.files import File
@@ -34,6 +36,17 @@ TYPES = st.sampled_from(
 @given(st.binary() | st.text().map(str.encode), TYPES)
 def test_a_body_is_the_same_when_it_is_read_again(body, content_type):
     assert decoded(*encoded(body, content_type), content_type) == body
+
+
+class _Cut:
+    """Lets the limit from outside come first, as aiohttp's own does for more than five seconds: it rounds up."""
+
+    def __init__(self, inner):
+        self.connection = Connection(transport_retries=0)
+        self._inner = inner
+
+    async def exchange(self, asked, timeout):
+        return await self._inner.exchange(asked, timeout + 60)
 
 
 async def _recorded(path, handler, *effects, secrets=()):
@@ -144,6 +157,38 @@ def test_bodies_with_files_and_parts(tmp_path):
         "--inner-recorded", "A: 1", "", "***", "--inner-recorded--", "", "--recorded--", "",
     ]  # fmt: skip
     assert put["postData"] == {"mimeType": "image/png", "text": "<file cat.png>"}
+
+
+@pytest.mark.parametrize("waits", ["for its answer", "for its turn"])
+def test_a_step_whose_time_was_over(waits, tmp_path):
+    """The step's own limit ends an exchange from outside; the replay comes to the same."""
+    hold = asyncio.Event()
+
+    async def handler(got: web.BaseRequest) -> web.Response:
+        await hold.wait()
+        return web.Response()
+
+    rate = ("1/h",) if waits == "for its turn" else ()
+
+    async def run():
+        async with serving(handler) as url:
+            transport = Transport(Connection(rate=rate), "treadle-tests")
+            recorder = Recorder(str(tmp_path / "r.har"), SystemClock())
+            page = recorder.page("w", _Cut(transport), Secrets())
+            asked = structs.replace(request("GET", url), timeout=0.05)
+            if rate:
+                hold.set()
+                await transport.exchange(HttpRequest("GET", url), 1.0)
+            recorded = await Http(page, SystemClock()).send(asked)
+            hold.set()
+            await transport.close()
+            assert recorder.save() is None
+        player = Player(str(tmp_path / "r.har"), Connection())
+        return recorded, await Http(player.run("w", Secrets()), player.clock).send(asked)
+
+    recorded, again = asyncio.run(run())
+    assert (recorded.kind, recorded.sent) == ("timeout", waits == "for its answer")
+    assert again == recorded
 
 
 def test_a_token_that_was_forgotten_is_masked_in_its_own_answer(tmp_path):

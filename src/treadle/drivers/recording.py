@@ -3,6 +3,7 @@
 What is recorded is kept in memory until the end: only then is everything known that is secret.
 """
 
+import asyncio
 import base64
 import os
 import stat
@@ -14,11 +15,12 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 import msgspec
+from msgspec import structs
 
 from treadle.drivers.bodies import described
 from treadle.drivers.connection import Connection, Exchange
 from treadle.drivers.har import BINARY, CREATOR, encoded
-from treadle.drivers.run import Clock
+from treadle.drivers.run import Clock, unsent
 from treadle.drivers.urls import shown_url
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.engine.secret_flows import answered, credential
@@ -63,6 +65,10 @@ class Page:
         result: HttpResponse | HttpFailed = INTERRUPTED
         try:
             result = await self._inner.exchange(request, timeout)
+        except asyncio.CancelledError as error:
+            if unsent(error):
+                result = structs.replace(INTERRUPTED, sent=False)
+            raise
         finally:
             if isinstance(result, HttpResponse):
                 # A poll brings the same again and again: it is kept once.

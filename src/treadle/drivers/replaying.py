@@ -16,6 +16,7 @@ import msgspec
 from treadle.drivers.bodies import NAMED_FILE
 from treadle.drivers.connection import Connection, Departed, Exchange
 from treadle.drivers.har import CREATOR, Entry, Log, read_archive
+from treadle.drivers.http import out_of_time
 from treadle.drivers.recording import INTERRUPTED, SHARED, sent_content
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.engine.secrets import MASK, Secrets
@@ -73,12 +74,16 @@ class Tape:
         Raises:
             Departed: there is none.
         """
-        del timeout  # how long it took is recorded
         await asyncio.sleep(0)
         entry = self._next(request)
+        took = (entry.time or 0.0) / 1000
         if entry.unanswered is not None and entry.unanswered.kind == INTERRUPTED.kind:
-            raise Departed(f"the recording {self._player.name} ends here: {INTERRUPTED.message}")
-        self._player.clock.skip((entry.time or 0.0) / 1000)
+            if took < timeout:
+                raise Departed(f"the recording {self._player.name} ends here: {INTERRUPTED.message}")
+            # It was the step's own time-out that interrupted it.
+            self._player.clock.skip(took)
+            return out_of_time(timeout, sent=entry.unanswered.sent)
+        self._player.clock.skip(took)
         return entry.result()
 
     def _next(self, request: HttpRequest) -> Entry:
