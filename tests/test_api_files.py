@@ -49,6 +49,15 @@ def test_a_path_that_leads_nowhere_is_refused(tmp_path):
         asyncio.run(_run("replace", {"photo": tmp_path / "gone"}))
 
 
+def test_a_file_has_no_text_and_is_only_itself(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(PNG)
+    outcome, seen = asyncio.run(_run("misuse", {"photo": path}))
+    assert (outcome.status, seen) == ("failed", [])
+    assert "parameter 'q' in query is a file" in outcome.error.message
+    assert treadle.Binary(PNG, "image/png") != PNG
+
+
 def test_an_output_that_is_no_text():
     outcome, seen = asyncio.run(_run("download", {}))
     assert outcome.outputs["photo"] == treadle.Binary(PNG, "image/png")
