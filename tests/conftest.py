@@ -6,7 +6,10 @@ import pytest
 from hypothesis import settings
 
 # CI tries the same examples each time, so that a change is judged by what it changed; at a desk they differ each time.
-settings.register_profile("ci", derandomize=True)
+# No deadlines: how long a thing takes on a busy machine says nothing of whether it is right.
+settings.register_profile("patient", deadline=None)
+settings.register_profile("ci", settings.get_profile("patient"), derandomize=True)
+settings.load_profile("patient")
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
@@ -21,12 +24,11 @@ def pytest_runtest_makereport(item, call):
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory):
-    """Keep what tests fetch away from the cache of whoever runs them, and from other runs of the tests."""
-    before = os.environ.get("TREADLE_CACHE_DIR")
-    os.environ["TREADLE_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
-    yield
-    if before is None:
-        del os.environ["TREADLE_CACHE_DIR"]
-    else:
-        os.environ["TREADLE_CACHE_DIR"] = before
+def _own_folders(tmp_path_factory):
+    """Keep tests away from the cache and the journal of whoever runs them, and from other runs of the tests."""
+    own = tmp_path_factory.mktemp("own")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TREADLE_CACHE_DIR", str(own / "cache"))
+        patch.setenv("TREADLE_STATE", str(own / "journal.sqlite"))
+        patch.delenv("TREADLE_STATE_KEY", raising=False)
+        yield

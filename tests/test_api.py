@@ -34,7 +34,10 @@ def test_public_names():
         "EffectFailed",
         "ExpressionInvalid",
         "InputsInvalid",
+        "Journal",
+        "JournalFailed",
         "LoadedDocument",
+        "MemoryJournal",
         "Options",
         "Outcome",
         "RunRefused",
@@ -42,6 +45,7 @@ def test_public_names():
         "Severity",
         "SourceInvalid",
         "Span",
+        "SqliteJournal",
         "TreadleError",
         "__version__",
         "check",
@@ -59,7 +63,7 @@ def test_public_names():
 
 def test_every_error_is_a_treadle_error():
     errors = [getattr(treadle, name) for name in treadle.__all__ if name.endswith(("Invalid", "Refused", "Failed"))]
-    assert len(errors) == 6
+    assert len(errors) == 7
     assert all(issubclass(error, treadle.TreadleError) for error in errors)
 
 

@@ -57,7 +57,8 @@ def records_page() -> str:
         "Results": (effects.HttpResponse, effects.HttpFailed, effects.Slept),
         "Records": (
             journal.RunBegan, journal.StepBegan, journal.Delivered, journal.StepEnded, journal.Transferred, journal.Waiting,
-            journal.Warned, journal.Repeated, journal.Stopped, journal.RunEnded,
+            journal.Warned, journal.Repeated, journal.CookiesKept, journal.Learnt, journal.Resolved,
+            journal.Looked, journal.Stopped, journal.Checkpoint, journal.RunEnded,
         ),
     }  # fmt: skip
     parts = [

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from treadle.document.model import EXPRESSION_VERSIONS
 from treadle.drivers.settings import Options
-from treadle.engine.interpreter import JITTER, MAX_DEPTH
+from treadle.engine.course import JITTER, MAX_DEPTH
 from treadle.engine.program import POLL_BACKOFF, Poll
 from treadle.engine.transitions import TRANSITIONS
 from treadle.expressions import condition, judgement, syntax

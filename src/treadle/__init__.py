@@ -15,11 +15,15 @@ from treadle.version import __version__
 if TYPE_CHECKING:
     from treadle.api import LoadedDocument, Options, Outcome, Runner, check, load, run, run_async
     from treadle.diagnostics import Diagnostic, Severity, Span, code_frame
+    from treadle.drivers.journals.memory import MemoryJournal
+    from treadle.drivers.journals.protocol import Journal
+    from treadle.drivers.journals.sqlite import SqliteJournal
     from treadle.errors import (
         DocumentInvalid,
         EffectFailed,
         ExpressionInvalid,
         InputsInvalid,
+        JournalFailed,
         RunRefused,
         SourceInvalid,
         TreadleError,
@@ -29,8 +33,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "treadle.api": ("LoadedDocument", "Options", "Outcome", "Runner", "check", "load", "run", "run_async"),
     "treadle.diagnostics": ("Diagnostic", "Severity", "Span", "code_frame"),
+    "treadle.drivers.journals.memory": ("MemoryJournal",),
+    "treadle.drivers.journals.protocol": ("Journal",),
+    "treadle.drivers.journals.sqlite": ("SqliteJournal",),
     "treadle.errors": (
-        "DocumentInvalid", "EffectFailed", "ExpressionInvalid", "InputsInvalid", "RunRefused", "SourceInvalid",
+        "DocumentInvalid", "EffectFailed", "ExpressionInvalid", "InputsInvalid", "JournalFailed", "RunRefused", "SourceInvalid",
         "TreadleError",
     ),
     "treadle.files": ("Binary",),
@@ -38,9 +45,9 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Binary", "Diagnostic", "DocumentInvalid", "EffectFailed", "ExpressionInvalid", "InputsInvalid", "LoadedDocument",
-    "Options", "Outcome", "RunRefused", "Runner", "Severity", "SourceInvalid", "Span", "TreadleError", "__version__", "check",
-    "code_frame", "load", "run", "run_async",
+    "Binary", "Diagnostic", "DocumentInvalid", "EffectFailed", "ExpressionInvalid", "InputsInvalid", "Journal",
+    "JournalFailed", "LoadedDocument", "MemoryJournal", "Options", "Outcome", "RunRefused", "Runner", "Severity", "SourceInvalid", "Span",
+    "SqliteJournal", "TreadleError", "__version__", "check", "code_frame", "load", "run", "run_async",
 ]  # fmt: skip
 
 

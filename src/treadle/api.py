@@ -7,7 +7,7 @@ import asyncio
 import random
 import threading
 import warnings
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
@@ -19,142 +19,32 @@ from treadle.drivers.access import Access
 from treadle.drivers.cache import DocumentCache
 from treadle.drivers.connection import Departed
 from treadle.drivers.documents import Library, Linkage, LoadedDocument
+from treadle.drivers.durable import Durable, Observe, Recorder
 from treadle.drivers.fetch import Fetcher
-from treadle.drivers.files import LocalFiles
 from treadle.drivers.http import Http, Send
+from treadle.drivers.journals.protocol import Journal
 from treadle.drivers.network import Network
-from treadle.drivers.policy_file import tightened
-from treadle.drivers.run import Clock, SystemClock, departed, drive, interrupted
+from treadle.drivers.outcome import Outcome
+from treadle.drivers.policy_file import check_kept, tightened
+from treadle.drivers.prepared import NO_ORIGINS, Prepared, brought_back, check_choice, replayed, undoubted
+from treadle.drivers.run import Clock, Interruption, SystemClock, departed, drive, interrupted
 from treadle.drivers.settings import Options, check_policy, check_servers
 from treadle.engine.effects import SendHttp
-from treadle.engine.entry import entry_inputs
-from treadle.engine.file_inputs import with_files
 from treadle.engine.interpreter import Run
-from treadle.engine.journal import Failure, Record
+from treadle.engine.journal import Record
 from treadle.engine.program import Program
-from treadle.engine.report import History, report, step_entries
-from treadle.engine.secret_inputs import secret_values
-from treadle.engine.secrets import Secrets
-from treadle.errors import DocumentInvalid, EffectFailed, RunRefused, SourceInvalid
-from treadle.files import Binary, json_form
+from treadle.errors import DocumentInvalid, RunRefused, SourceInvalid
 from treadle.vendors import BUNDLES
 
-Observe = Callable[[Record], None]
-"""Is shown each record of a run as it happens."""
 _INSECURE = Diagnostic("insecure", Severity.WARNING, "TLS certificates are not verified")
 _T = TypeVar("_T")
-
-
-def _ignore(_record: Record) -> None:
-    """Nobody observes."""
-
-
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        run_id: the id of the run.
-        workflow_id: the workflow that ran.
-        status: succeeded, failed, limited, in-doubt or cancelled.
-        outputs: the workflow's outputs by name, as they are; what was missing is None, and the body of an answer that is
-            no text a Binary.
-        error: why it did not succeed (kind, message, step_id, hint), secrets masked, or None.
-        diagnostics: warnings about the document.
-    """
-
-    __slots__ = ("_history", "_secrets", "diagnostics", "error", "outputs", "run_id", "status", "workflow_id")
-
-    def __init__(self, run: Run, history: History, diagnostics: list[Diagnostic], secret_values: Secrets) -> None:
-        ended = run.outcome
-        if ended is None:
-            raise ValueError("the run has not ended")
-        self.run_id = f"{random.getrandbits(64):016x}"
-        self.workflow_id = run.program.workflow_id
-        self.status = ended.status
-        self.outputs = ended.outputs
-        self.error = None if ended.error is None else _masked(ended.error, secret_values)
-        self.diagnostics = diagnostics
-        self._history = history
-        self._secrets = secret_values
-
-    @property
-    def steps(self) -> list[dict[str, Any]]:
-        """What happened at each step, as in the report; the middle of a long loop is folded into a count."""
-        entries: list[dict[str, Any]] = self._secrets.value(json_form(step_entries(self._history)))
-        return entries
-
-    def report(self, keep: Callable[[Binary], str | None] | None = None) -> dict[str, Any]:
-        """Give the report `treadle.report/1` as a JSON value, with every secret masked.
-
-        Of an output that is binary data it has the size and the media type, and the file that `keep` put it in.
-        """
-        whole = report(self.run_id, self.workflow_id, self._history, self.diagnostics)
-        masked: dict[str, Any] = self._secrets.value(json_form(whole, keep))
-        return masked
-
-    def raise_for_status(self) -> None:
-        """Do nothing where the run succeeded.
-
-        Raises:
-            EffectFailed: it did not.
-        """
-        if self.status != "succeeded":
-            message = self.error.message if self.error else f"the run ended {self.status}"
-            raise EffectFailed(message, hint=self.error.hint if self.error else None)
-
-    def __repr__(self) -> str:
-        return f"<Outcome {self.workflow_id} {self.status}>"
-
-
-def _masked(error: Failure, secret_values: Secrets) -> Failure:
-    hint = None if error.hint is None else secret_values.text(error.hint)
-    return Failure(error.kind, secret_values.text(error.message), error.step_id, hint)
-
-
-class Interruption:
-    """A way to stop one run from outside, cleanly: it ends with status `cancelled` and all that it has."""
-
-    __slots__ = ("_task", "reason")
-
-    def __init__(self) -> None:
-        self.reason: str | None = None
-        self._task: asyncio.Task[Any] | None = None
-
-    def attach(self) -> None:
-        """Make the current task the one that is stopped."""
-        self._task = asyncio.current_task()
-
-    def request(self, reason: str) -> None:
-        """Stop the run; call it on the run's event loop."""
-        self.reason = reason
-        if self._task is not None:
-            self._task.cancel()
-
-
-class Prepared:
-    """A program with inputs that fit it: everything of a run that can be refused has been accepted."""
-
-    __slots__ = ("diagnostics", "inputs", "program", "secrets")
-
-    def __init__(
-        self, program: Program, inputs: Mapping[str, Any], diagnostics: list[Diagnostic], secret_names: frozenset[str]
-    ) -> None:
-        self.program = program
-        given = with_files(program.entry.inputs, inputs, LocalFiles())
-        self.inputs, unused = entry_inputs(program, given)
-        self.diagnostics = [
-            *diagnostics,
-            *(Diagnostic("unknown-input", Severity.WARNING, message) for message in unused),
-        ]
-        secrets = program.entry.secrets
-        names = secret_names.union(secrets) if secret_names else secrets
-        self.secrets = Secrets(secret_values(self.inputs, names, program.entry.inputs))
 
 
 class Runner:
     """Connection pools, compiled programs and limits shared by many runs; an asynchronous context manager.
 
-    Takes the options of `Options` as keywords. `prompt` shows a line to whoever has to sign in by hand; without it the
+    Takes the options of `Options` as keywords. With a `journal`, its runs are durable: a Journal, or the path of a SQLite
+    file, which is made where it is not there. `prompt` shows a line to whoever has to sign in by hand; without it the
     line goes to stderr.
 
     Raises:
@@ -162,9 +52,15 @@ class Runner:
     """
 
     def __init__(
-        self, *, clock: Clock | None = None, prompt: Callable[[str], None] | None = None, **options: Any
+        self,
+        *,
+        clock: Clock | None = None,
+        journal: Journal | str | Path | None = None,
+        prompt: Callable[[str], None] | None = None,
+        **options: Any,
     ) -> None:
         self.options, self._policy = tightened(options.pop("options", None) or _options(options))
+        self._durable = Durable(journal, replays=self.options.replay is not None)
         self._limits = self.options.limits()
         self._network = Network(self.options, clock or SystemClock(), self._policy)
         self._clock = self._network.clock
@@ -188,7 +84,10 @@ class Runner:
     async def close(self) -> None:
         """Close the connections and write the recording; the Runner cannot be used after that."""
         self._closed = True
-        await self._network.close()
+        try:
+            await self._durable.close()
+        finally:
+            await self._network.close()
         problem = self.save_recording()
         if problem is not None:
             warnings.warn(problem, RuntimeWarning, stacklevel=2)
@@ -196,6 +95,14 @@ class Runner:
     def save_recording(self) -> str | None:
         """Write what `record` asks for, once; give what is wrong where that fails. `close` does it by itself."""
         return self._network.save()
+
+    def open_journal(self) -> Journal | None:
+        """Give the journal, or None where runs are not durable; a file is opened now, else at the first run.
+
+        Raises:
+            JournalFailed: it cannot be opened.
+        """
+        return self._durable.journal
 
     async def load(self, source: str | Path) -> LoadedDocument:
         """Load a document from a path, an http(s) URL or a bundled name.
@@ -255,9 +162,9 @@ class Runner:
         workflow_id: str | None = None,
         inputs: Mapping[str, Any] | None = None,
         *,
-        secret_names: frozenset[str] = frozenset(),
+        origins: Mapping[str, str] = NO_ORIGINS,
     ) -> Prepared:
-        """Do everything that comes before the first request.
+        """Do everything that comes before the first request; `origins` as in Prepared.
 
         Raises:
             DocumentInvalid: the document or a source cannot be used.
@@ -270,16 +177,24 @@ class Runner:
         sendable = self._sendable.setdefault(loaded, set())
         if chosen not in sendable:
             check_servers(program)
-            diagnostics += self._access.findings(program)
-            if self._policy is not None:
-                check_policy(program, self._policy)
+            diagnostics += self._allowed(program)
             sendable.add(chosen)
         given: Any = {} if inputs is None else inputs  # not everybody has a type checker
         if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
             raise RunRefused("the inputs are no mapping of names to values", hint="for example {'projectKey': 'DEMO'}")
+        return self._with_known(Prepared(program, given, diagnostics, origins))
+
+    def _allowed(self, program: Program) -> list[Diagnostic]:
+        """Make sure that a program may be run here, and give the warnings about its credentials; raises like `prepare`."""
+        found = self._access.findings(program)
+        if self._policy is not None:
+            check_policy(program, self._policy)
+        return found
+
+    def _with_known(self, prepared: Prepared) -> Prepared:
+        """Have a run know the secrets of the connections and of the credentials."""
         if self.options.insecure:
-            diagnostics = [*diagnostics, _INSECURE]
-        prepared = Prepared(program, given, diagnostics, secret_names)
+            prepared.diagnostics.append(_INSECURE)
         prepared.secrets.add([*self._access.secrets(), *self._network.secrets])
         return prepared
 
@@ -323,36 +238,100 @@ class Runner:
     ) -> Outcome:
         """Run what was prepared; an interruption ends it with status `cancelled`."""
         self._check_usable()
-        run = Run(prepared.program, prepared.inputs, self._limits, secrets=prepared.secrets)
-        history = History()
+        journal = self._durable.journal
+        run_id = f"{random.getrandbits(64):016x}"
+        run = Run(
+            prepared.program, prepared.inputs, self._limits,
+            secrets=prepared.secrets, secret_names=prepared.secret_names, run_id=run_id,
+        )  # fmt: skip
+        start = None if journal is None else prepared.start(run_id, self.options, self._clock.now())
+        return await self._drive(run, Recorder(run, observe, journal, start), prepared, interruption)
 
-        notice = observe or _ignore
+    async def resume(
+        self,
+        run_id: str,
+        secrets: Mapping[str, Any] | None = None,
+        *,
+        in_doubt: str | Mapping[str, Any] | None = None,
+        observe: Observe | None = None,
+        interruption: Interruption | None = None,
+    ) -> Outcome:
+        """Go on with a run of the journal where its records end; no request is repeated that has its answer there.
 
-        async def append(records: list[Record]) -> None:
-            for record in records:
-                history.add(record)
-                notice(record)
+        Args:
+            run_id: the id of the run.
+            secrets: secret inputs, by name; others are taken from where they came.
+            in_doubt: what to do about a request that may have been sent and has no answer: `retry` sends it again,
+                outputs by name skip its step as if it had succeeded with them, `fail` takes it as failed. A rule of the
+                document (`x-treadle-reconcile`) is asked before a retry, and without this; without it and without a
+                rule the run stays in doubt.
+            observe: is shown each further record.
+            interruption: may stop it again.
+
+        Raises:
+            RunRefused: there is no such run, it is driven already, a secret input or a file is not there, or its requests
+                would go where those who started it, or the policy of this machine, do not want them.
+            JournalFailed: the journal cannot be read or written.
+        """
+        self._check_usable()
+        journal = self._durable.needed()
+        kept = await journal.claim(run_id)
+        try:
+            check_choice(in_doubt)
+            check_kept(kept.start.options, self.options, self._policy)
+            prepared = brought_back(kept.start, secrets or {})
+            prepared.diagnostics += self._allowed(prepared.program)
+            run = replayed(kept, self._with_known(prepared))
+        except BaseException:
+            await journal.release(run_id)
+            raise
+        recorder = Recorder(run, observe, journal)
+        recorder.take_over(kept.records)
+        first = [*run.take_unwritten(), *undoubted(run, in_doubt, self._clock.now())]
+        return await self._drive(run, recorder, prepared, interruption, first)
+
+    async def _drive(
+        self,
+        run: Run,
+        recorder: Recorder,
+        prepared: Prepared,
+        interruption: Interruption | None,
+        first: Sequence[Record] = (),
+    ) -> Outcome:
+        if self._durable.journal is not None:
+            interruption = interruption or Interruption()
 
         def authorize(effect: SendHttp, send: Send) -> Send:
             return self._access.authorize(effect, send, prepared.secrets)
 
-        exchange = self._network.of_run(prepared.program.workflow_id, prepared.secrets)
-        http = Http(exchange, self._clock, notice, prepared.secrets, authorize)
+        exchange = self._network.of_run(run.program.workflow_id, prepared.secrets)
+        http = Http(exchange, self._clock, recorder.notice, prepared.secrets, authorize, recorder.cookies)
         if interruption is not None:
             interruption.attach()
-        try:
-            await drive(run, http, append, self._clock, timeout=self.options.timeout)
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if interruption is None or interruption.reason is None or task is None:
-                raise
-            task.uncancel()
-            await append(run.stop("cancelled", interrupted(run, interruption.reason, error), self._clock.now()))
-        except Departed as departure:
-            await append(run.stop("failed", departed(run, departure), self._clock.now()))
-        else:
-            await append(self._network.left_over(exchange))
-        return Outcome(run, history, prepared.diagnostics, prepared.secrets)
+        broken: BaseException | None = None
+        async with self._durable.driving(run.run_id, interruption):
+            try:
+                if first:
+                    await recorder.append(first)
+                await drive(
+                    run, http, recorder.append, self._clock, timeout=self.options.timeout, interruption=interruption
+                )
+                if run.outcome is not None:
+                    await recorder.append(self._network.left_over(exchange))
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if interruption is None or interruption.reason is None or task is None:
+                    raise
+                task.uncancel()
+                broken = error
+            except Departed as departure:
+                await recorder.append(run.stop("failed", departed(run, departure), self._clock.now()))
+            if interruption is not None and interruption.reason is not None:
+                stopped = run.stop("cancelled", interrupted(run, interruption.reason, broken), self._clock.now())
+                kept = self._durable.journal is not None and not interruption.for_good
+                await recorder.append(stopped, written=not kept)
+        durable = self._durable.journal is not None
+        return Outcome(run, recorder.history, prepared.diagnostics, prepared.secrets, durable=durable)
 
     def _check_usable(self) -> None:
         loop = asyncio.get_running_loop()
@@ -407,6 +386,7 @@ async def run_async(
     inputs: Mapping[str, Any] | None = None,
     *,
     observe: Observe | None = None,
+    journal: Journal | str | Path | None = None,
     **options: Any,
 ) -> Outcome:
     """Run a workflow on the running event loop.
@@ -416,15 +396,17 @@ async def run_async(
         workflow_id: the workflow; may be left out where the document has one.
         inputs: the workflow's inputs by name.
         observe: is shown each record of the run as it happens.
+        journal: makes the run durable: a Journal, or the path of a SQLite file.
         options: those of `Options`.
 
     Raises:
         DocumentInvalid: the document or a source cannot be used.
         InputsInvalid: the inputs do not fit.
         RunRefused: there is no such workflow, or an option makes no sense.
+        JournalFailed: the journal cannot be written; the run goes no further.
     """
     return await _with_runner(
-        lambda runner: runner.run(document, workflow_id, inputs, observe=observe), _options(options)
+        lambda runner: runner.run(document, workflow_id, inputs, observe=observe), _options(options), journal
     )
 
 
@@ -434,14 +416,17 @@ def run(
     inputs: Mapping[str, Any] | None = None,
     *,
     observe: Observe | None = None,
+    journal: Journal | str | Path | None = None,
     **options: Any,
 ) -> Outcome:
     """Run a workflow and wait for its end, with or without a running event loop. Takes and raises as `run_async`."""
-    return _blocking(run_async(document, workflow_id, inputs, observe=observe, **options))
+    return _blocking(run_async(document, workflow_id, inputs, observe=observe, journal=journal, **options))
 
 
-async def _with_runner(use: Callable[[Runner], Awaitable[_T]], options: Options) -> _T:
-    async with Runner(options=options) as runner:
+async def _with_runner(
+    use: Callable[[Runner], Awaitable[_T]], options: Options, journal: Journal | str | Path | None = None
+) -> _T:
+    async with Runner(options=options, journal=journal) as runner:
         return await use(runner)
 
 

@@ -56,3 +56,7 @@ class RequestInvalid(TreadleError):
 
 class EffectFailed(TreadleError):
     """A run ended otherwise than in success and the caller asked for an error (`Outcome.raise_for_status`)."""
+
+
+class JournalFailed(TreadleError):
+    """A journal cannot be read or written. What is in it stays there; a run goes no further than it can be written."""

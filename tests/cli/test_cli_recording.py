@@ -172,6 +172,12 @@ def test_the_masked_text_of_a_recording_may_be_anywhere(folder):
     treadle(folder, *words, "-i", "name=plain", "--replay", "r.har")
 
 
+def test_a_run_that_is_replayed_is_in_no_journal(folder):
+    url, _, _ = recorded(folder, None, "--no-journal")
+    replayed(folder, url, "--state", "journal.sqlite")
+    assert list(folder.rglob("journal.sqlite*")) == []
+
+
 def test_a_failed_run_is_recorded_and_fails_again(folder):
     refusal = Answer(status=403, json={"message": "not for {authorization}"})
     url, first, archive = recorded(folder, {"*": [refusal]}, code=1)
@@ -180,7 +186,9 @@ def test_a_failed_run_is_recorded_and_fails_again(folder):
 
 
 def test_a_request_whose_answer_never_came_is_in_doubt_again(folder):
-    url, first, archive = recorded(folder, {**JOB, "POST /jobs/nightly/start": [Answer(special="reset")]}, code=4)
+    url, first, archive = recorded(
+        folder, {**JOB, "POST /jobs/nightly/start": [Answer(special="reset")]}, "--no-journal", code=4
+    )
     assert archive["log"]["entries"][-1]["response"]["_error"] == "the connection was closed before the answer came"
     assert said(replayed(folder, url, code=4)) == said(first)
 
@@ -255,7 +263,7 @@ def test_a_disk_that_is_full_in_the_end_loses_no_outcome(folder):
     (folder / "r.har").write_text("what was there before", "utf-8")
     with scripted(JOB) as server:
         words = ["run", "job.yaml", "-i", "name=nightly", "--server", f"http://127.0.0.1:{server.port}"]
-        command = [*TREADLE, *words, "--poll-interval", "0.01", "--record", "r.har"]
+        command = [*TREADLE, *words, "--poll-interval", "0.01", "--record", "r.har", "--no-journal"]
         limited = "import resource, os, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); os.execv(sys.argv[1], sys.argv[1:])"
         ended = subprocess.run(
             [sys.executable, "-c", limited, *command], cwd=folder, env=environment(folder, {}), capture_output=True,

@@ -1,7 +1,9 @@
 """Where the suite is, how Treadle is run by it, and the two lists that only shrink."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import treadle
 
@@ -35,15 +37,15 @@ def modes_of(case: suite.Case) -> list[bool]:
     return [True, False] if case.polarity == "positive" else [True]
 
 
-def problems_of(case: suite.Case, folder: Path, *, strict: bool) -> list[str]:
-    """Run a case through `treadle.run` and judge it."""
+def problems_of(case: suite.Case, folder: Path, *, strict: bool, run: Callable[..., Any] = treadle.run) -> list[str]:
+    """Run a case through `treadle.run`, or what is given in its place, and judge it."""
     with scripted(case.script) as server:
         places = {"server": server.url, "folder": str(folder)}
         server.documents = write(case, folder, places)
         outputs = None
         said = ""
         try:
-            outcome = treadle.run(folder / case.document, case.workflow_id, case.inputs, strict=strict, **OPTIONS)
+            outcome = run(folder / case.document, case.workflow_id, case.inputs, strict=strict, **OPTIONS)
         except treadle.TreadleError as error:
             code, said = 2, str(error)
         else:

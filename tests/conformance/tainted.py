@@ -136,6 +136,7 @@ def run_tainted(case: suite.Case, folder: Path, *options: str) -> Written:
             patch.chdir(out)
             patch.setenv("HOME", str(out))
             patch.setenv("XDG_CACHE_HOME", str(out / "cache"))
+            patch.setenv("TREADLE_STATE", str(out / "journal.sqlite"))
             env = {VARIABLE: MARKS["input"], f"{VARIABLE}_KEY": MARKS["key"]}
             ended = CliRunner().invoke(main, words, env=env)
     assert ended.exception is None or isinstance(ended.exception, SystemExit), ended.exception

@@ -15,6 +15,7 @@ SOME = CASES[::40]
 def test_no_mark_is_written(case, tmp_path):
     written = run_tainted(case, tmp_path, "-v")
     assert found_in(written) == []
+    assert not written.requests or "journal.sqlite" in written.texts
     texts = [value for value in case.inputs.values() if isinstance(value, str)]
     # A mark may not be what a schema asks for, and then nothing is sent; else it must have been on its way.
     assert written.requests or texts or case.polarity == "negative" or not case.expect.requests

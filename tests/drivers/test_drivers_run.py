@@ -140,7 +140,8 @@ def test_an_interruption_says_what_was_under_way():
     run.begin(NOON)
     assert interrupted(run, "interrupted").message == "interrupted at step 's0'"
     run.deliver("s0/1/1", HttpResponse(200), NOON)
-    failure = interrupted(run, "interrupted (SIGINT)")
+    assert interrupted(run, "cancelled").message == "cancelled at step 's1'"
+    failure = interrupted(run, "interrupted (SIGINT)", asyncio.CancelledError())
     assert failure.message == (
         "interrupted (SIGINT) at step 's1'; POST http://api.test/x was under way and may have taken effect"
     )

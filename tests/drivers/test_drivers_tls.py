@@ -136,7 +136,7 @@ def test_the_command_line(arguments, environment, code, said, certificates, tmp_
             url = f"https://127.0.0.1:{server.port}"
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "treadle", "run", "doc.yaml", "--server", url, *filled,
-                cwd=tmp_path, env={"PATH": os.environ["PATH"], **variables}, stdin=asyncio.subprocess.DEVNULL,
+                cwd=tmp_path, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **variables}, stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             )  # fmt: skip
             return process, *(await process.communicate())

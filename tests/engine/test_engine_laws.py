@@ -145,7 +145,7 @@ def test_a_waiting_run_holds_no_body():
     run = _run(LOOP)
     run.begin(NOON)
     run.deliver("one/1/1", HttpResponse(200, (), b"x" * 1000), NOON)
-    assert run._state.frame.context.response is None
+    assert run._course.state.frame.context.response is None
 
 
 def test_which_requests_may_be_repeated():

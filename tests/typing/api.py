@@ -12,7 +12,10 @@ from treadle import (
     EffectFailed,
     ExpressionInvalid,
     InputsInvalid,
+    Journal,
+    JournalFailed,
     LoadedDocument,
+    MemoryJournal,
     Options,
     Outcome,
     Runner,
@@ -20,6 +23,7 @@ from treadle import (
     Severity,
     SourceInvalid,
     Span,
+    SqliteJournal,
     TreadleError,
     __version__,
     check,
@@ -90,6 +94,11 @@ async def runners(document: LoadedDocument, options: Mapping[str, Any]) -> None:
         await runner.run()  # type: ignore[call-arg]
     with Runner() as runner:  # type: ignore[attr-defined]
         pass
+    journals: list[Journal] = [MemoryJournal(), SqliteJournal("runs.sqlite")]
+    async with Runner(journal=journals[0]) as durable:
+        assert_type(await durable.resume("id", {"apiKey": "x"}, observe=print), Outcome)
+    assert_type(await run_async(document, journal=Path("runs.sqlite")), Outcome)
+    Runner(journal=7)  # type: ignore[arg-type]
     Runner(clock=7)  # type: ignore[arg-type]
     run_async("dataiku").status  # type: ignore[attr-defined]  # noqa: B018
 
@@ -111,7 +120,7 @@ def errors() -> None:
         assert_type(error.diagnostics, list[Diagnostic])
     except DocumentInvalid as error:
         assert_type(error.diagnostics, list[Diagnostic])
-    except (RunRefused, EffectFailed) as error:
+    except (RunRefused, EffectFailed, JournalFailed) as error:
         assert_type(error.hint, str | None)
     except ExpressionInvalid as error:
         assert_type(error.start, int)

@@ -267,6 +267,18 @@ _REQUEST_BODY = object_of(
         Field("replacements", "replacements", list_of(_REPLACEMENT)),
     ),
 )
+_RECONCILE = object_of(
+    model.Reconcile,
+    (
+        Field("operationId", "operation_id", _string),
+        Field("operationPath", "operation_path", _string),
+        Field("parameters", "parameters", _PARAMETERS),
+        Field("criteria", "criteria", list_of(_CRITERION, at_least=1), required=True),
+        Field("outputs", "outputs", map_of(_selector_or_text)),
+        Field("within", "within", _number),
+        Field("otherwise", "otherwise", one_of("in-doubt", "retry")),
+    ),
+)
 _STEP = object_of(
     model.Step,
     (
@@ -286,6 +298,7 @@ _STEP = object_of(
         Field("correlationId", "correlation_id", _string, since="1.1"),
         Field("action", "action", one_of("send", "receive"), since="1.1"),
         Field("dependsOn", "depends_on", _depends, since="1.1"),
+        Field("x-treadle-reconcile", "reconcile", _RECONCILE),
     ),
     keep_extensions=True,
     with_holes=True,

@@ -106,6 +106,19 @@ class RequestBody(Struct, frozen=True):
     at: Path = ()
 
 
+class Reconcile(Struct, frozen=True):
+    """`x-treadle-reconcile`: an operation that tells whether a step's request took effect; `within` in seconds."""
+
+    criteria: tuple[Criterion, ...]
+    operation_id: str | None = None
+    operation_path: str | None = None
+    parameters: tuple[Parameter | Reusable, ...] = ()
+    outputs: dict[str, str | Selector] = {}
+    within: float = 0.0
+    otherwise: str = "in-doubt"
+    at: Path = ()
+
+
 class Step(Struct, frozen=True):
     """Step Object: a call to an operation, a channel or another workflow; `timeout` in milliseconds."""
 
@@ -125,6 +138,7 @@ class Step(Struct, frozen=True):
     correlation_id: str | None = None
     action: str | None = None
     depends_on: tuple[str, ...] = ()
+    reconcile: Reconcile | None = None
     extensions: dict[str, Any] = {}
     at: Path = ()
 

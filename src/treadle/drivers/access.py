@@ -85,11 +85,12 @@ def _to_stderr(line: str) -> None:
 
 
 def _needed(program: Program) -> Iterator[tuple[tuple[str, str], Call, Alternatives]]:
-    """Give every call that needs something its step does not set, with the step's id."""
+    """Give every call that needs something its step does not set, with the step's id; one of its rule, too."""
     for workflow in program.workflows:
         for step in workflow.steps:
-            if isinstance(step.call, Call) and (alternatives := open_needs(step.call)):
-                yield (workflow.workflow_id, step.step_id), step.call, alternatives
+            for call in step.calls():
+                if alternatives := open_needs(call):
+                    yield (workflow.workflow_id, step.step_id), call, alternatives
 
 
 def _findings(program: Program, authorizer: "Authorizer") -> list[Diagnostic]:
@@ -97,7 +98,8 @@ def _findings(program: Program, authorizer: "Authorizer") -> list[Diagnostic]:
     for (_, step_id), call, alternatives in _needed(program):
         choice = authorizer.choose(alternatives, call.server)
         if choice.taken is None:
-            steps.setdefault(choice.ways(), (choice, []))[1].append(step_id)
+            ids = steps.setdefault(choice.ways(), (choice, []))[1]
+            ids += [] if step_id in ids else [step_id]
     found = []
     for choice, ids in steps.values():
         more = f" (and {len(ids) - 1} more)" if len(ids) > 1 else ""
@@ -135,7 +137,8 @@ def _listed(program: Program, authorizer: "Authorizer") -> list[dict[str, Any]]:
             else:
                 found = authorizer.credentials.find(need)
                 entry["from"] = list(dict.fromkeys(found.origins.values())) if found is not None else []
-            entries.append({"workflowId": place[0], "stepId": place[1], **entry})
+            entry = {"workflowId": place[0], "stepId": place[1], **entry}
+            entries += [] if entry in entries else [entry]
     return entries
 
 

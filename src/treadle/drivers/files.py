@@ -22,6 +22,15 @@ _ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
 _AS_IT_IS = frozenset({"identity", "7bit", "8bit", "binary"})
 
 
+def named_again(value: Any) -> Any:
+    """Give an input so that it names its files wherever it is read again: each by its whole path."""
+    if isinstance(value, File):
+        return {"file": f"@{os.path.abspath(value.path)}"}  # noqa: PTH100 - links stay what they are
+    if isinstance(value, dict):
+        return {name: named_again(entry) for name, entry in value.items()}
+    return [named_again(entry) for entry in value] if isinstance(value, list) else value
+
+
 class LocalFiles:
     """Files by path, as inputs name them."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from treadle.drivers.connection import Exchange
@@ -10,7 +10,7 @@ from treadle.drivers.redirects import RedirectRefused, origin, redirected
 from treadle.drivers.run import Clock, unsent
 from treadle.drivers.sockets import SCHEME, socket_and_url
 from treadle.engine.effects import HttpFailed, HttpResponse, SendHttp
-from treadle.engine.journal import Repeated
+from treadle.engine.journal import CookiesKept, Repeated
 from treadle.engine.pace import retry_after_seconds
 from treadle.engine.secret_flows import answered
 from treadle.engine.secrets import Secrets
@@ -20,11 +20,13 @@ TRANSIENT = frozenset({429, 502, 503, 504})
 """Statuses that say: try again later."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 10
+LATE = 0.05
+"""How many seconds an exchange may be late before it is cut off."""
 FIRST_BACKOFF = 0.5
 """Seconds before the first repeat of a safe request; doubled for each further one."""
 
-Notice = Callable[[Repeated], None]
-"""Is told of each repeat before its pause."""
+Notice = Callable[[Repeated | CookiesKept], None]
+"""Is told of each repeat before its pause, and of cookies."""
 Send = Callable[[HttpRequest, float], Awaitable[HttpResponse | HttpFailed]]
 """Sends one request within so many seconds."""
 Authorize = Callable[[SendHttp, Send], Send]
@@ -46,6 +48,7 @@ class Http:
         notice: Notice | None = None,
         secrets: Secrets | None = None,
         authorize: Authorize | None = None,
+        cookies: Iterable[CookiesKept] = (),
     ) -> None:
         self._exchange = exchange
         self._connection = exchange.connection
@@ -55,6 +58,8 @@ class Http:
         self._authorize = authorize
         self._jars: dict[str, Any] = {}
         self.last_url = ""
+        for kept in cookies:
+            self._keep(kept.url, kept.fields)
 
     async def send(self, effect: SendHttp) -> HttpResponse | HttpFailed:
         """Send a request; a safe one is repeated after a transient failure, within the step's own limit."""
@@ -66,7 +71,7 @@ class Http:
         while True:
             result = await self._follow(effect.request, due, exchange)
             attempt += 1
-            if not _transient(result) or not effect.safe or attempt > self._connection.transport_retries:
+            if not _transient(result) or not effect.repeatable or attempt > self._connection.transport_retries:
                 return result
             pause = self._pause(result, attempt)
             if due is not None and self._clock.now() + pause >= due:
@@ -119,7 +124,7 @@ class Http:
                 return HttpFailed("redirect", f"the answer redirects {refused.message}", refused.hint, sent=True)
             finally:
                 # The run sees no answer but the last one. Not before: a signature of this very URL is meant to go along.
-                self._secrets.learn(answered(result))
+                self._secrets.overhear(answered(result))
         return HttpFailed("redirect", f"more than {MAX_REDIRECTS} redirects", "the server redirects in a circle")
 
     def _with_cookies(self, request: HttpRequest) -> HttpRequest:
@@ -137,19 +142,25 @@ class Http:
         return HttpRequest(request.method, request.url, (*others, ("Cookie", "; ".join([*given, *kept]))), request.body)
 
     def _keep_cookies(self, url: str, response: HttpResponse) -> None:
-        given = [value for name, value in response.headers if name.lower() == "set-cookie"]
+        given = tuple(value for name, value in response.headers if name.lower() == "set-cookie")
         if not given:
             return
+        self._keep(url, given)
+        if self._notice is not None:
+            self._notice(CookiesKept(self._clock.now(), url, given))
+
+    def _keep(self, url: str, fields: tuple[str, ...]) -> None:
         import aiohttp  # noqa: PLC0415 - not before a cookie has to be kept
 
         jar = self._jars.setdefault(origin(url), aiohttp.CookieJar(unsafe=True))
-        jar.update_cookies_from_headers(given, _cookie_url(url))
+        jar.update_cookies_from_headers(fields, _cookie_url(url))
 
 
 async def _in_time(exchange: Send, request: HttpRequest, timeout: float, left: float) -> HttpResponse | HttpFailed:
     """Send a request of a step that has a limit of its own, which waiting for a turn counts in, too."""
     try:
-        async with asyncio.timeout(left):
+        # The exchange keeps the same limit by itself, and knows better what it was at when the time was up.
+        async with asyncio.timeout(left + LATE):
             return await exchange(request, timeout)
     except TimeoutError as error:
         return out_of_time(left, sent=not unsent(error))

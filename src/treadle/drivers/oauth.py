@@ -141,7 +141,7 @@ class Provider:
     def _held_from(self, answer: dict[str, Any], url: str, wanted: Wanted) -> Held:
         token, kind = answer.get("access_token"), answer.get("token_type", "bearer")
         new = [answer.get(name) for name in ("access_token", "refresh_token", "id_token")]
-        wanted.secrets.add([value for value in new if isinstance(value, str) and value])
+        wanted.secrets.obtain([value for value in new if isinstance(value, str) and value])
         if not isinstance(token, str) or not token:
             raise TokenRefused(
                 f"the token endpoint {url} answered without an access_token", hint="is it the right URL?"
@@ -248,7 +248,7 @@ def _object(
         value = None
     if isinstance(value, dict):
         tokens = ("access_token", "refresh_token", "id_token", "device_code")
-        secrets.add([entry for name in tokens if isinstance(entry := value.get(name), str) and entry])
+        secrets.obtain([entry for name in tokens if isinstance(entry := value.get(name), str) and entry])
     if isinstance(value, dict) and isinstance(value.get("error"), str):
         code = value["error"]
         more = value.get("error_description")

@@ -4,8 +4,9 @@ Options can make them tighter, never looser. Enforcing them is policy.py's, and 
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -107,6 +108,21 @@ def tightened(options: Options) -> "tuple[Options, Policy | None]":
     )
     lowest = {name: _lower(getattr(file, name), getattr(options, name)) for name in LIMITS}
     return msgspec.structs.replace(options, **lowest), whole
+
+
+def check_kept(kept: Mapping[str, Any], options: Options, policy: "Policy | None") -> None:
+    """Make sure that a run that is resumed may not be sent where whoever started it did not want it to go.
+
+    Raises:
+        RunRefused: it was started with a rule of which there is none now.
+    """
+    if kept.get("allow_host") and not options.allow_host:
+        hosts = ", ".join(listed(kept["allow_host"]))
+        message = f"the run was started with --allow-host {hosts}, and no rule says now where its requests may go"
+        raise RunRefused(message, hint="give --allow-host again, the same or another one")
+    if kept.get("deny_private") and (policy is None or policy.private is None):
+        message = "the run was started with --deny-private, which is not given now"
+        raise RunRefused(message, hint="give it again")
 
 
 def _lower(limit: float | None, wanted: float | None) -> float | None:

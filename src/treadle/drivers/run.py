@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from treadle.engine.effects import Effect, Result, SendHttp, Sleep, Slept
 from treadle.engine.interpreter import Outcome, Run
@@ -46,51 +46,119 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+class Interruption:
+    """A way to stop one run from outside: at once, or gently where nothing is broken by it.
+
+    Attributes:
+        reason: why it is to stop, in words for people; None as long as nobody asked.
+        gently: no request is to be broken by it.
+        for_good: the run is to be cancelled; else it is only interrupted, and what its journal has can be resumed.
+    """
+
+    __slots__ = ("_pausing", "_task", "for_good", "gently", "reason")
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.gently = False
+        self.for_good = False
+        self._task: asyncio.Task[Any] | None = None
+        self._pausing = False
+
+    def attach(self) -> None:
+        """Make the current task the one that is stopped."""
+        self._task = asyncio.current_task()
+
+    def request(self, reason: str, *, gently: bool = False, for_good: bool = False) -> None:
+        """Stop the run; call it on the run's event loop. Gently means in a pause, or when the present answer is there."""
+        self.reason = reason
+        self.gently = gently
+        self.for_good = for_good
+        if self._task is not None and (self._pausing or not gently):
+            self._task.cancel()
+
+    async def pause(self, pause: Awaitable[Result | TimeoutError]) -> Result | TimeoutError | None:
+        """Wait for a pause, or give None where the run is to stop."""
+        self._pausing = True
+        try:
+            return await pause
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self.reason is None or task is None:
+                raise
+            task.uncancel()
+            return None
+        finally:
+            self._pausing = False
+
+
 async def drive(
-    run: Run, performer: Performer, append: Append, clock: Clock, *, timeout: float | None = None
-) -> Outcome:
-    """Drive a run from where it stands to its outcome.
+    run: Run,
+    performer: Performer,
+    append: Append,
+    clock: Clock,
+    *,
+    timeout: float | None = None,
+    interruption: Interruption | None = None,
+) -> Outcome | None:
+    """Drive a run from where it stands to its outcome, or give None where it was interrupted in a pause.
 
     Args:
         run: the run, new or resumed.
         performer: performs its requests.
         append: takes the records of each turn before the next effect starts.
         clock: tells the time and waits.
-        timeout: seconds for the whole run, or None.
+        timeout: seconds for the whole run, from now on, or None.
+        interruption: may stop it gently.
     """
     if not run.pending() and run.outcome is None:
-        await append(run.begin(clock.now()))
+        await _written(append, run.begin(clock.now()))
+    if run.unwritten:
+        await _written(append, run.take_unwritten())
     deadline = None if timeout is None else clock.now() + timeout
     while effects := run.pending():
+        if interruption is not None and interruption.gently:
+            return None
         effect = effects[0]  # a run asks for one thing at a time until steps can wait for messages
         if deadline is not None and clock.now() >= deadline:
-            await append(run.stop(*_overdue(effect, timeout or 0.0, begun=False), clock.now()))
+            await _written(append, run.stop(*_overdue(effect, timeout or 0.0, begun=False), clock.now()))
             break
-        if deadline is not None:
-            result = await _in_time(effect, performer, clock, deadline)
+        work = _perform(run, effect, performer, clock, deadline)
+        if interruption is not None and isinstance(effect, Sleep):
+            result = await interruption.pause(work)
+            if result is None or interruption.reason is not None:
+                return None
         else:
-            result = await _perform(effect, performer, clock)
+            result = await work
         if isinstance(result, TimeoutError):
-            await append(run.stop(*_overdue(effect, timeout or 0.0, begun=not unsent(result)), clock.now()))
+            await _written(append, run.stop(*_overdue(effect, timeout or 0.0, begun=not unsent(result)), clock.now()))
         else:
-            await append(run.deliver(effect.id, result, clock.now()))
+            await _written(append, run.deliver(effect.id, result, clock.now()))
     if run.outcome is None:
         raise AssertionError("a run with nothing pending has an outcome")
     return run.outcome
 
 
-async def _in_time(effect: Effect, performer: Performer, clock: Clock, deadline: float) -> Result | TimeoutError:
+async def _written(append: Append, records: list[Record]) -> None:
+    """Write the records of a turn; whoever is cancelled meanwhile has not begun the effect that comes after it."""
+    try:
+        await append(records)
+    except asyncio.CancelledError as error:
+        raise asyncio.CancelledError(UNSENT) from error
+
+
+def _perform(
+    run: Run, effect: Effect, performer: Performer, clock: Clock, deadline: float | None
+) -> Awaitable[Result | TimeoutError]:
     """Perform an effect, or give the error where the run's deadline comes first."""
-    left = deadline - clock.now()
     if isinstance(effect, Sleep):
-        # Known beforehand: waiting for a pause that cannot end in time would only cost time.
-        if effect.seconds * (1 - effect.jitter) >= left:
-            await clock.sleep(max(0.0, left))
-            return TimeoutError()
-        return await _perform(effect, performer, clock)
+        return _pause(effect, run.since, clock, deadline)
+    return performer.send(effect) if deadline is None else _in_time(performer.send(effect), deadline - clock.now())
+
+
+async def _in_time(work: Awaitable[Result], left: float) -> Result | TimeoutError:
     try:
         async with asyncio.timeout(left):
-            return await _perform(effect, performer, clock)
+            return await work
     except TimeoutError as error:
         return error
 
@@ -101,22 +169,25 @@ def unsent(error: BaseException) -> bool:
     return isinstance(cancelled, asyncio.CancelledError) and UNSENT in cancelled.args
 
 
-def _perform(effect: Effect, performer: Performer, clock: Clock) -> Awaitable[Result]:
-    return _pause(effect, clock) if isinstance(effect, Sleep) else performer.send(effect)
-
-
-async def _pause(effect: Sleep, clock: Clock) -> Slept:
+async def _pause(effect: Sleep, since: float, clock: Clock, deadline: float | None) -> Slept | TimeoutError:
+    """Wait until the pause is over that was asked for then; of a resumed run, most of it may be."""
+    now = clock.now()
+    gone = max(0.0, now - since)  # a clock that was put back makes no pause longer
+    if deadline is not None and effect.seconds * (1 - effect.jitter) - gone >= deadline - now:
+        # Known beforehand: waiting for a pause that cannot end in time would only cost time.
+        await clock.sleep(max(0.0, deadline - now))
+        return TimeoutError()
     spread = 1 + effect.jitter * (2 * random.random() - 1)  # noqa: S311 - spreads load, guards nothing
-    await clock.sleep(effect.seconds * spread)
+    await clock.sleep(max(0.0, effect.seconds * spread - gone))
     return Slept()
 
 
 def interrupted(run: Run, reason: str, error: BaseException | None = None) -> Failure:
-    """Say what a run was at when it was interrupted; `error` is the CancelledError that came of it."""
+    """Say what a run was at when it was interrupted; `error` is the CancelledError that came of it, or None in a pause."""
     effect = next(iter(run.pending()), None)
     step_id = effect.step_id if effect is not None else None
     message = reason if step_id is None else f"{reason} at step '{step_id}'"
-    begun = error is None or not unsent(error)
+    begun = error is not None and not unsent(error)  # without one, nothing was under way
     if begun and isinstance(effect, SendHttp) and not effect.idempotent:
         message += f"; {effect.request.method} {effect.request.url} was under way and may have taken effect"
     return Failure("interrupted", message, step_id, "what was started on the server goes on there")

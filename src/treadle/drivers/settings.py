@@ -25,6 +25,12 @@ _SECONDS = (
 )  # fmt: skip
 _PLACEHOLDERS = (".example.com", ".example.net", ".example.org", ".example", ".invalid")
 """Names that no server has (RFC 2606); descriptions are full of them."""
+_NOT_KEPT = frozenset({
+    "server", "source", "server_var", "strict", "no_cache",
+    "proxy", "client_key_password", "credentials",
+    "record", "replay",
+})  # fmt: skip
+"""Options that a program already shows; that may hold a secret; that are about one process and its network."""
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -37,6 +43,7 @@ class Options(Struct, frozen=True, kw_only=True):
         no_cache: fetch documents anew, and keep no copy of them.
         strict: refuse the dialects of real documents.
         timeout: limit of the whole run.
+        idempotency_key: send a key with each request that is not idempotent; by default only where its operation knows it.
         rate: how often requests go to a host: `10/s`, `100/m`, or `HOST=10/s` for one of them; one or more.
         client_key_password: of the key, where it is encrypted; on the command line TREADLE_CLIENT_KEY_PASSWORD.
         allow_host: the only hosts that requests may go to (`HOST`, `*.DOMAIN`, `HOST:PORT`); one or more.
@@ -62,6 +69,7 @@ class Options(Struct, frozen=True, kw_only=True):
     max_steps: int = 100_000
     transport_retries: int = 3
     max_retry_after: float = 300.0
+    idempotency_key: bool = False
     max_body: int = 64 * 1024 * 1024
     max_connections: int = 100
     max_connections_per_host: int | None = None
@@ -120,6 +128,15 @@ class Options(Struct, frozen=True, kw_only=True):
         if self.server is None:
             return {}
         return {"": self.server} if isinstance(self.server, str) else self.server
+
+    def to_keep(self) -> dict[str, Any]:
+        """Give what a durable run goes on with: what is not as by default, and neither in its program nor a secret."""
+        fields = zip(self.__struct_fields__, self.__struct_defaults__, strict=True)
+        return {
+            name: getattr(self, name)
+            for name, default in fields
+            if name not in _NOT_KEPT and getattr(self, name) != default
+        }
 
     def connection(self) -> Connection:
         """Give what concerns the sending of requests."""

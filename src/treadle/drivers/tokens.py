@@ -36,7 +36,7 @@ class Tokens:
             fresh = held is not None and (held.renew_at is None or self._provider.clock.now() < held.renew_at)
             if held is not None and fresh and held.token != refused:
                 self._held[key] = held
-                wanted.secrets.add([held.token])
+                wanted.secrets.obtain([held.token])
                 return held.token
             if refused is not None and self._given_up.get(key) == refused:
                 return None
@@ -92,7 +92,7 @@ class Tokens:
             return None
         held = Held(token, renew_at if isinstance(renew_at, int | float) else None)
         held.refresh_token = refresh if isinstance(refresh, str) else None
-        wanted.secrets.add([value for value in (held.token, held.refresh_token) if value])
+        wanted.secrets.obtain([value for value in (held.token, held.refresh_token) if value])
         return held
 
     async def _keep_for_later(self, key: tuple[str, ...], held: Held) -> None:

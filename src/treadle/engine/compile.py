@@ -22,6 +22,7 @@ from treadle.engine.loops import endless_loop
 from treadle.engine.names import near
 from treadle.engine.operations import Operations
 from treadle.engine.order import ordered
+from treadle.engine.reconcile import read_reconcile
 from treadle.engine.schema import SchemaInvalid
 from treadle.engine.scope import Scope, find_workflow
 from treadle.engine.secret_inputs import is_secret
@@ -182,6 +183,7 @@ class _Compiler:
             timeout=None if step.timeout is None else step.timeout / 1000,
             poll=_poll(scope, step),
             depends_on=tuple(self._depends_on(scope, step)),
+            reconcile=read_reconcile(scope, step, call),
         )
         return None if call is None else compiled
 

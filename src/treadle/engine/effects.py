@@ -13,6 +13,7 @@ class SendHttp(Struct, frozen=True, tag=True):
 
     `security` is what the operation requires and the step has not set; the driver applies what it has for one of the
     alternatives just before it sends. `credentials` are those that the document itself gives (`x-security`).
+    A request that is `keyed` has a key by which its server knows it again (Idempotency-Key).
     """
 
     id: str
@@ -21,16 +22,22 @@ class SendHttp(Struct, frozen=True, tag=True):
     timeout: float | None = None
     security: Alternatives = ()
     credentials: tuple[Credential, ...] = ()
+    keyed: bool = False
 
     @property
     def safe(self) -> bool:
-        """Whether the request only reads (RFC 9110 section 9.2.1); the driver may repeat such a one by itself."""
+        """Whether the request only reads (RFC 9110 section 9.2.1)."""
         return self.request.method in SAFE_METHODS
 
     @property
+    def repeatable(self) -> bool:
+        """Whether the driver may repeat it by itself: it only reads, or its server knows it again."""
+        return self.keyed or self.safe
+
+    @property
     def idempotent(self) -> bool:
-        """Whether sending it twice is as good as once (RFC 9110 section 9.2.2)."""
-        return self.request.method in IDEMPOTENT_METHODS
+        """Whether sending it twice is as good as once (RFC 9110 section 9.2.2, or by its key)."""
+        return self.keyed or self.request.method in IDEMPOTENT_METHODS
 
 
 class Sleep(Struct, frozen=True, tag=True):

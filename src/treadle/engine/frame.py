@@ -49,11 +49,13 @@ class Frame:
         retries: how often each action was taken at this visit, by the identity of the action: names need not be unique.
         began: when the attempt began.
         detour: set while another step runs before a retry.
+        unanswered: the first attempt at this visit that may have taken effect, where no answer came since; or None.
     """
 
     __slots__ = (
         "attempt", "before_retry", "began", "caller", "context", "deadline", "detour", "ended", "ends", "first", "inputs",
-        "number", "origin", "outputs", "pace", "prefix", "retries", "step", "transferred", "visits", "workflow",
+        "number", "origin", "outputs", "pace", "prefix", "retries", "step", "transferred", "unanswered", "visits",
+        "workflow",
     )  # fmt: skip
 
     def __init__(
@@ -87,6 +89,7 @@ class Frame:
         self.retries: dict[int, int] = {}
         self.began = 0.0
         self.detour: Detour | None = None
+        self.unanswered: str | None = None
         self.before_retry: tuple[Action, dict[str, Any]] | None = None
 
     def called_by(self, frame: "Frame") -> None:
@@ -95,8 +98,8 @@ class Frame:
             step_id, prefix = "dependsOn", f"{frame.prefix}dependsOn/{self.number}/"
         else:
             step_id, prefix = frame.workflow.steps[frame.step].step_id, f"{frame.effect_id}/"
-            if self.ends is Ends.THE_WAY_TO_A_RETRY:
-                prefix += "before/"  # the attempt that follows may call a workflow too
+            # The attempt itself may call a workflow too, whose steps may have the same ids.
+            prefix += "before/" if self.ends is Ends.THE_WAY_TO_A_RETRY else ""
         self.prefix = self.origin = prefix
         self.caller = f"{frame.caller}/{step_id}" if frame.caller else step_id
 

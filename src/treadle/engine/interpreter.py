@@ -2,44 +2,26 @@
 
 `pending()` says what is to be done, `deliver()` takes what came of it and gives the records of what followed, and
 `outcome` is there when nothing is pending any more. Time enters only with a result. The same inputs and the same
-results give the same run, which is how a journal resumes one.
+results give the same run, which is how a journal resumes one. What follows what is in `course`.
 """
 
 from collections.abc import Iterable
-from math import inf
 from typing import Any
 
-from msgspec import Struct
-
+from treadle.engine import doubt
 from treadle.engine import journal as records
+from treadle.engine.checkpoints import put_back, taken
+from treadle.engine.course import Course, Doubt, Outcome
 from treadle.engine.effects import Effect, HttpFailed, HttpResponse, Result, SendHttp, Sleep, Slept
-from treadle.engine.frame import Detour, Ends, Frame
+from treadle.engine.frame import Ends
 from treadle.engine.journal import Failure, Record
-from treadle.engine.messages import Response, said_by_server
-from treadle.engine.program import Action, Poll, Program, Step, WorkflowCall
-from treadle.engine.requests import request_of, security_of
-from treadle.engine.secret_flows import answered, flowing
+from treadle.engine.program import Program, Step
 from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import Secrets
-from treadle.engine.state import CallRefused, Limits, State
-from treadle.engine.transitions import TRANSITIONS, StepStatus, Then, matched
-from treadle.sources.request import HttpRequest, RequestInvalid
+from treadle.engine.state import Limits, State
+from treadle.engine.withheld import Withheld, storable
 
-JITTER = 0.1
-"""How far a poll's pause may be off either way, as a share of it (semantics: pacing)."""
-MAX_DEPTH = 100
-"""How many workflows may be under way within each other."""
-_PLAIN_POLL = Poll()
-_CLOCKS_DIFFER = 0.01
-"""By how many seconds a driver may be early."""
-
-
-class Outcome(Struct, frozen=True):
-    """How a run ended; `status` is succeeded, failed, limited, in-doubt or cancelled."""
-
-    status: str
-    outputs: dict[str, Any]
-    error: Failure | None = None
+__all__ = ["NotPending", "Outcome", "Run"]
 
 
 class NotPending(ValueError):
@@ -54,13 +36,20 @@ class Run:
         inputs: the inputs, validated and with defaults.
         limits: what bounds it.
         journal: the records of the run so far; with it the run continues where they end.
-        secrets: the values that no message may show; without it, those of the inputs that the program calls secret.
+        secrets: the values that no message may show; without it, those of the inputs that are secret.
+        secret_names: inputs that are secret besides those that the program calls so.
+        run_id: the id of the run, unique wherever its requests may go; a journal brings its own.
+
+    Attributes:
+        since: when what is pending was asked for (seconds since the epoch).
+        unwritten: records that follow from the journal and are not in it, because it ends in the middle of a turn; they
+            are written before anything is done.
 
     Raises:
         NotPending: the journal does not fit the program.
     """
 
-    __slots__ = ("_due", "_effect", "_inputs", "_state", "limits", "outcome", "program")
+    __slots__ = ("_announced", "_course", "_inputs", "_secret", "limits", "program", "since", "unwritten")
 
     def __init__(
         self,
@@ -70,34 +59,51 @@ class Run:
         journal: Iterable[Record] = (),
         *,
         secrets: Secrets | None = None,
+        secret_names: frozenset[str] = frozenset(),
+        run_id: str = "",
     ) -> None:
         self.program = program
         self.limits = limits or Limits()
-        self.outcome: Outcome | None = None
+        self.since = 0.0
+        self.unwritten: list[Record] = []
         self._inputs = inputs
-        secrets = secrets or Secrets(secret_values(inputs, program.entry.secrets, program.entry.inputs))
-        self._state = State(program, self.limits, secrets)
-        self._effect: Effect | None = None
-        self._due = False
-        for record in journal:
-            self._replay(record)
+        self._secret = secret_names.union(program.entry.secrets)
+        secrets = secrets or Secrets(secret_values(inputs, self._secret, program.entry.inputs))
+        self._course = Course(program, self.limits, State(program, self.limits, secrets))
+        self._course.state.run_id = run_id
+        self._announced: str | None = None
+        self._replay(journal)
 
-    # What a driver calls
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self._course.state.run_id
+
+    @property
+    def secrets(self) -> Secrets:
+        """The values that no message may show."""
+        return self._course.state.secrets
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the run ended, or None while something is pending."""
+        return self._course.outcome
 
     def begin(self, now: float) -> list[Record]:
         """Start a new run; `now` in seconds since the epoch. Gives the first records."""
-        secret, secrets = self.program.entry.secrets, self._state.secrets
-        seen = {n: value for n, value in self._inputs.items() if n not in secret and not secrets.has(value)}
+        state = self._course.state
+        secrets = state.secrets
+        seen = {n: value for n, value in self._inputs.items() if n not in self._secret and not secrets.has(value)}
         shown = {n: secrets.value(v) if isinstance(v, dict | list) else v for n, v in seen.items()}
-        self._state.records = [records.RunBegan(now, self.program.workflow_id, shown)]
-        self._state.frames = [self._state.new_frame(0, self._inputs, Ends.THE_RUN)]
-        self._begin_workflow(now)
-        self._send_what_is_due(now)
-        return self._taken()
+        state.records = [records.RunBegan(now, self.program.workflow_id, shown, run_id=self.run_id)]
+        state.frames = [state.new_frame(0, self._inputs, Ends.THE_RUN)]
+        self._course.begin_workflow(now)
+        return self._moved(now)
 
     def pending(self) -> tuple[Effect, ...]:
         """Give the effects that are to be performed; none means that there is an outcome."""
-        return (self._effect,) if self._effect is not None else ()
+        effect = self._course.effect
+        return (effect,) if effect is not None else ()
 
     def deliver(self, effect_id: str, result: Result, now: float) -> list[Record]:
         """Take the result of an effect; give the records of what followed, to be written before the next effect.
@@ -105,390 +111,149 @@ class Run:
         Raises:
             NotPending: no such effect is pending, or the result is not one of its kind.
         """
-        effect = self._effect
+        course = self._course
+        effect = course.effect
         if effect is None or effect.id != effect_id or isinstance(effect, Sleep) is not isinstance(result, Slept):
             raise NotPending(f"no effect {effect_id!r} is pending that {type(result).__name__} would answer")
-        self._state.records = [records.Delivered(now, effect_id, result)]
-        self._effect = None
-        if isinstance(effect, Sleep):
-            self._state.frame.pace.slept()
-            self._due = True
+        course.state.records = [records.Delivered(now, effect_id, result)]
+        course.effect = None
+        self._announced = None
+        if course.doubt is not None:
+            doubt.looked(course, course.doubt, result, now)
+        elif isinstance(effect, Sleep):
+            course.state.frame.pace.slept()
+            course.due = True
         elif isinstance(result, HttpResponse):
-            self._answered(effect.request, result, now)
+            course.answered(effect.request, result, now)
+        elif isinstance(result, HttpFailed) and result.sent and not effect.idempotent:
+            doubt.begin(course, effect, result.message, now)
         elif isinstance(result, HttpFailed):
-            self._unanswered(effect, result, now)
-        self._send_what_is_due(now)
-        return self._taken()
+            course.unanswered(effect, result, now)
+        return self._moved(now)
+
+    @property
+    def in_doubt(self) -> Doubt | None:
+        """What the run is in doubt of: a request that may have been sent, whose answer is not there and will not come."""
+        course, effect = self._course, self._course.effect
+        if course.outcome is not None and course.outcome.status != "in-doubt":
+            return None
+        if course.doubt is not None or not isinstance(effect, SendHttp) or effect.idempotent:
+            return course.doubt
+        return Doubt(effect, course.state.frame.began) if effect.id == self._announced else None
+
+    @property
+    def step(self) -> Step:
+        """The step where the run stands."""
+        return self._course.state.step
+
+    def resolve(self, how: str, now: float, outputs: dict[str, Any] | None = None) -> list[Record]:
+        """Go on with what the run is in doubt of.
+
+        Args:
+            how: `reconcile` by the step's rule; `retry`, which asks that rule first; `skip`, as if the step had succeeded;
+                `fail`, as if it had failed, but without retries.
+            now: in seconds since the epoch.
+            outputs: what the step gives where it is skipped.
+
+        Raises:
+            NotPending: it is in doubt of nothing.
+        """
+        found = self.in_doubt
+        if found is None or how not in doubt.WAYS:
+            raise NotPending(f"there is no doubt to resolve, or no way {how!r} to do it")
+        course = self._course
+        course.state.records = [records.Resolved(now, found.effect.id, how, outputs or {})]
+        course.effect = self._announced = None
+        doubt.resolve(course, found, how, outputs or {}, now)
+        return self._moved(now)
 
     def stop(self, status: str, error: Failure, now: float) -> list[Record]:
         """End the run from outside: a limit of the driver was reached (`limited`), or somebody asked (`cancelled`)."""
         if self.outcome is not None:
             return []
-        self._state.records = [records.Stopped(now, status, error)]
-        self._end_run(status, now, error)
+        self._course.state.records = [records.Stopped(now, status, error)]
+        effect = self._course.effect
+        if status == "in-doubt" and isinstance(effect, SendHttp) and self._course.doubt is None:
+            self._course.doubt = Doubt(effect, self._course.state.frame.began)
+        self._course.end_run(status, now, error)
+        return self._taken()
+
+    def checkpoint(self, now: float, folded: records.Folded | None = None) -> records.Checkpoint | None:
+        """Give a record that takes the place of all before it, or None where nothing is pending, or a doubt is.
+
+        `folded` is what happened so far, for reports. It is written after the records of the turn, before the effect that is pending starts. Secret inputs are not in
+        it.
+        """
+        effect = self._course.effect
+        if effect is None or self._course.doubt is not None:
+            return None
+        sleep = effect if isinstance(effect, Sleep) else None
+        snapshot = taken(self._course.state, sleep, self.since, self._withheld())
+        folded = folded or records.Folded(now)
+        return records.Checkpoint(now, self.program.workflow_id, snapshot, folded, run_id=self.run_id)
+
+    def take_unwritten(self) -> list[Record]:
+        """Give the records that are to be written first, once."""
+        taken, self.unwritten = self.unwritten, []
+        return taken
+
+    def _moved(self, now: float) -> list[Record]:
+        self._course.send_what_is_due(now)
+        self.since = now
         return self._taken()
 
     def _taken(self) -> list[Record]:
-        taken, self._state.records = self._state.records, []
+        state = self._course.state
+        taken, state.records = state.records, []
         return taken
 
-    def _replay(self, record: Record) -> None:
-        match record:
-            case records.RunBegan(at):
-                self.begin(at)
-            case records.Delivered(at, effect_id, result):
-                self.deliver(effect_id, result, at)
-            case records.Stopped(at, status, error):
-                self.stop(status, error, at)
+    def _withheld(self) -> Withheld:
+        return Withheld(self._inputs, storable(self._inputs, self._secret, self.program.entry.inputs)[1])
 
-    # Entering a workflow
+    def _put_back(self, checkpoint: records.Checkpoint) -> list[Record]:
+        if checkpoint.workflow_id != self.program.workflow_id:
+            raise NotPending(f"the journal is one of workflow {checkpoint.workflow_id!r}")
+        snapshot, course = checkpoint.snapshot, self._course
+        put_back(course.state, snapshot, self._withheld())
+        self._course.state.run_id = checkpoint.run_id or self.run_id
+        course.effect = snapshot.sleep
+        if snapshot.sleep is None:
+            course.send_again(snapshot.frames[-1].began)
+        self.since = snapshot.since
+        # Checkpoints are written when what is pending has been announced.
+        self._announced = None if course.effect is None else course.effect.id
+        again = self._taken()
+        # Its records were written, unless another secret makes a request that cannot be sent.
+        return [] if course.effect is not None else again
 
-    def _begin_workflow(self, now: float, last: HttpResponse | None = None) -> None:
-        """Run what the workflow depends on and has not been completed, then its first step."""
-        frame = self._state.frame
-        for call in frame.workflow.depends_on:
-            if call.workflow not in self._state.completed:
-                try:
-                    self._call(call.workflow, self._state.inputs_of(call, now), Ends.A_DEPENDENCY, now)
-                except CallRefused as refused:
-                    self._end_workflow(now, refused.failure)
-                return
-        self._enter(0, now, by_goto=frame.transferred, last=last)
-
-    def _call(self, number: int, inputs: dict[str, Any], ends: Ends, now: float) -> None:
-        """Begin another workflow within this one.
-
-        Raises:
-            CallRefused: too many are under way.
-        """
-        state = self._state
-        if len(state.frames) >= MAX_DEPTH:
-            workflow_id = self.program.workflows[number].workflow_id
-            message = f"workflow '{workflow_id}' would be number {MAX_DEPTH + 1} of workflows within each other"
-            hint = "a workflow that calls itself needs a criterion that ends it"
-            raise CallRefused(Failure("depth", message, None, hint))
-        child = state.new_frame(number, inputs, ends)
-        child.called_by(state.frame)
-        state.frames.append(child)
-        self._begin_workflow(now)
-
-    # Entering a step
-
-    def _enter(self, index: int, now: float, *, by_goto: bool = False, last: HttpResponse | None = None) -> None:
-        """Come to a step: count the visit, pause where a loop would go round without one, and send."""
-        frame = self._state.frame
-        step = frame.workflow.steps[index]
-        if self._state.steps_taken >= self.limits.max_steps:
-            message = f"the run took {self.limits.max_steps:,} steps and did not end"
-            hint = "raise --max-steps, or see why the loop never ends"
-            self._end_run("limited", now, Failure("max-steps", message, step.step_id, hint))
-            return
-        frame.step = index
-        frame.visits[index] = frame.visits.get(index, 0) + 1
-        frame.attempt = 1
-        frame.retries = {}
-        poll = step.poll or _PLAIN_POLL
-        place = (frame.number, index)
-        left = frame.pace.left(place, poll, now) if by_goto else inf
-        pause = frame.pace.enter(place, poll, now, by_goto=by_goto)
-        told = None if pause is None else self._state.told_to_wait(last, now)
-        if left <= _CLOCKS_DIFFER or (told or 0.0) > left:
-            message = f"step '{step.step_id}' polled and did not come to an end within its {poll.timeout:g} s"
-            message += f"; the server asks for a pause of {told:g} s" if told is not None else ""
-            self._end_workflow(now, Failure("poll-timeout", message, step.step_id, "raise timeout in x-treadle-poll"))
-        elif pause is None:
-            self._due = True
-        elif told is not None:
-            self._sleep(told, "retry-after", now)
-        else:
-            sure = left < pause * (1 + JITTER)  # the last look is when the time is up
-            self._sleep(min(pause, left), "poll", now, 0.0 if sure else JITTER)
-
-    def _sleep(self, seconds: float, reason: str, now: float, jitter: float = 0.0) -> None:
-        frame = self._state.frame
-        left = self._state.time_left(now)
-        if left is not None and left <= seconds * (1 + jitter):
-            seconds, jitter = left, 0.0
-        step_id = frame.workflow.steps[frame.step].step_id
-        frame.leave_message()  # a waiting run holds no bodies
-        self._effect = Sleep(f"{frame.effect_id}/wait", frame.place, seconds, reason, jitter)
-        self._state.records.append(
-            records.Waiting(now, step_id, seconds, reason, frame.workflow.workflow_id, frame.caller)
-        )
-
-    def _send_what_is_due(self, now: float) -> None:
-        """Send until something is pending. A loop, no recursion: a request that cannot be built leads to the next step."""
-        while self._due:
-            self._due = False
-            if not self._given_up(now):
-                self._send(now)
-
-    def _send(self, now: float) -> None:
-        frame = self._state.frame
-        if frame.before_retry is not None:
-            self._run_before_retry(frame, *frame.before_retry, now)
-            return
-        step = frame.workflow.steps[frame.step]
-        self._state.steps_taken += 1
-        frame.began = now
-        frame.leave_message()
-        waits_for = self._state.waits_for(step) if step.depends_on else None
-        if waits_for is not None:
-            message = f"step '{step.step_id}' depends on step '{waits_for.step_id}', which has not been completed"
-            failure = Failure("depends-on", message, step.step_id, "see which step goes past it")
-            self._ended(step, StepStatus.FAILED, (), None, now, failure)
-            return
-        if isinstance(step.call, WorkflowCall):
-            self._call_workflow(step, step.call, now)
-            return
-        if step.call.flows:
-            self._state.secrets.learn(flowing(step.call, frame.context))
-        try:
-            request = request_of(step.call, frame.context, lambda rule, message: self._state.warn(rule, message, now))
-            security = security_of(step.call, request, frame.context)
-        except RequestInvalid as error:
-            failure = Failure("request", f"step '{step.step_id}': {error.message}", step.step_id, error.hint)
-            self._ended(step, StepStatus.FAILED, (), None, now, failure)
-            return
-        left = self._state.time_left(now)
-        limits = [limit for limit in (step.timeout, left) if limit is not None]
-        effect = SendHttp(frame.effect_id, frame.place, request, min(limits) if limits else None, *security)
-        self._effect = effect
-        self._state.step_began(now, request, idempotent=effect.idempotent)
-
-    def _call_workflow(self, step: Step, call: WorkflowCall, now: float) -> None:
-        state = self._state
-        state.step_began(now, None, calls=self.program.workflows[call.workflow].workflow_id)
-        depth = len(state.frames)
-        try:
-            self._call(call.workflow, state.inputs_of(call, now), Ends.THE_CALLING_STEP, now)
-        except CallRefused as refused:
-            why = refused.failure
-            failure = Failure(why.kind, f"step '{step.step_id}': {why.message}", step.step_id, why.hint)
-            self._ended(step, StepStatus.FAILED, (), None, now, failure)
-            return
-        if step.timeout is not None and len(state.frames) > depth:
-            state.frames[depth].deadline = now + step.timeout
-
-    # Deadlines of steps that call workflows
-
-    def _given_up(self, now: float) -> bool:
-        """Give up the outermost workflow whose deadline has passed, and fail the step that called it."""
-        for depth, frame in enumerate(self._state.frames):
-            if frame.deadline is not None and now >= frame.deadline - _CLOCKS_DIFFER:
-                self._state.frames = self._state.frames[:depth]
-                step = self._state.step
-                message = f"step '{step.step_id}' did not complete within its timeout of {step.timeout:g} s"
-                self._ended(step, StepStatus.FAILED, (), None, now, Failure("timeout", message, step.step_id))
-                return True
-        return False
-
-    # Leaving a step
-
-    def _answered(self, request: HttpRequest, response: HttpResponse, now: float) -> None:
-        frame = self._state.frame
-        step = frame.workflow.steps[frame.step]
-        self._state.secrets.learn(answered(response))
-        frame.context.status = response.status
-        state, step_id = self._state, step.step_id
-        frame.context.response = Response(
-            response, lambda rule, message: state.warn(rule, f"step '{step_id}': {message}", now)
-        )
-        criteria, passed, why = self._state.judged(step.success_criteria, now)
-        if passed if criteria else 200 <= response.status < 400:
-            self._ended(step, StepStatus.SUCCEEDED, criteria, response, now)
-            return
-        message = f"step '{step.step_id}' failed: {request.method} {request.url} answered {response.status}"
-        said = said_by_server(frame.context.response.body(), self._state.secrets)
-        hint = "; ".join(filter(None, (response.note, f"the server says: {said}" if said else None))) or None
-        failure = Failure("criteria", message + why, step.step_id, hint)
-        self._ended(step, StepStatus.FAILED, criteria, response, now, failure)
-
-    def _unanswered(self, effect: SendHttp, failed: HttpFailed, now: float) -> None:
-        frame = self._state.frame
-        step = frame.workflow.steps[frame.step]
-        request = effect.request
-        message = f"step '{step.step_id}': {request.method} {request.url}: {failed.message}"
-        if failed.sent and not effect.idempotent:
-            # Whether it took effect is not known, so nothing may follow that would send it again.
-            failure = Failure("in-doubt", message, step.step_id, "find out whether the request took effect")
-            self._state.step_ended(now, StepStatus.FAILED, (), None, None, failure)
-            self._end_run("in-doubt", now, failure)
-        elif not self._given_up(now):
-            self._ended(
-                step, StepStatus.FAILED, (), None, now, Failure(failed.kind, message, step.step_id, failed.hint)
-            )
-
-    def _returned(self, called: str, outputs: dict[str, Any], failure: Failure | None, now: float) -> None:
-        """Go on in a step whose workflow has ended; `$outputs` are what that gave."""
-        frame = self._state.frame
-        step = frame.workflow.steps[frame.step]
-        frame.context.outputs = outputs
-        if failure is not None:
-            message = f"step '{step.step_id}' failed: workflow '{called}' failed: {failure.message}"
-            message = failure.message if failure.kind == "depth" else message  # or it would be said a hundred times
-            failed = Failure(failure.kind, message, step.step_id, failure.hint)
-            self._ended(step, StepStatus.FAILED, (), None, now, failed)
-            return
-        criteria, passed, why = self._state.judged(step.success_criteria, now)
-        if passed:
-            self._ended(step, StepStatus.SUCCEEDED, criteria, None, now)
-            return
-        message = f"step '{step.step_id}' failed: workflow '{called}' succeeded{why}"
-        self._ended(step, StepStatus.FAILED, criteria, None, now, Failure("criteria", message, step.step_id))
-
-    def _ended(
-        self,
-        step: Step,
-        status: StepStatus,
-        criteria: tuple[records.Criterion, ...],
-        response: HttpResponse | None,
-        now: float,
-        failure: Failure | None = None,
-    ) -> None:
-        frame = self._state.frame
-        outputs = self._state.step_outputs(step, now) if failure is None else {}
-        if failure is None:
-            frame.outputs[step.step_id] = outputs
-        self._state.note_end(step)
-        actions = step.on_success if status is StepStatus.SUCCEEDED else step.on_failure
-        if frame.detour is not None:  # it was only called for a retry, so it goes nowhere else
-            actions = tuple(a for a in actions if a.type == "retry" and a.target is None and a.workflow is None)
-        action, unevaluated = self._state.matching(actions, now)
-        if action is None and unevaluated:
-            failure = failure or Failure(
-                "criteria",
-                f"step '{step.step_id}': no action matched, and one could not be evaluated: {unevaluated}",
-                step.step_id,
-                "the run fails rather than guess what was meant",
-            )
-        elif action is None and status is StepStatus.SUCCEEDED:
-            self._state.warn_of_missing(step, now)
-        self._state.step_ended(now, status, criteria, response, action, failure, outputs)
-        if frame.detour is not None and action is None:
-            self._back_to_the_retry(frame, frame.detour)
-            return
-        then = TRANSITIONS[status, matched(action, unevaluated=bool(unevaluated))]
-        self._follow(then, action, response, now, failure)
-
-    def _follow(
-        self, then: Then, action: Action | None, response: HttpResponse | None, now: float, failure: Failure | None
-    ) -> None:
-        frame = self._state.frame
-        match then:
-            case Then.NEXT_STEP if frame.step + 1 < len(frame.workflow.steps):
-                self._enter(frame.step + 1, now)
-            case Then.GO_TO if action is not None and action.target is not None:
-                self._enter(action.target, now, by_goto=True, last=response)
-            case Then.TRANSFER if action is not None and action.workflow is not None:
-                self._transfer(action, action.workflow, response, now)
-            case Then.RETRY | Then.RETRY_AFTER if action is not None:
-                self._retry(action, response, now)
-            case Then.NEXT_STEP | Then.END_SUCCEEDED:
-                self._end_workflow(now)
-            case _:
-                self._end_workflow(now, failure or Failure("end", "the workflow was ended by a failure action"))
-
-    def _transfer(self, action: Action, call: WorkflowCall, response: HttpResponse | None, now: float) -> None:
-        """Put another workflow in the place of this one: what is left of this one is not evaluated."""
-        state, frame, step_id = self._state, self._state.frame, self._state.step.step_id
-        try:
-            inputs = state.inputs_of(call, now)
-        except CallRefused as refused:
-            self._end_workflow(now, _of_action(action, step_id, refused.failure))
-            return
-        state.transfers += 1
-        other = state.new_frame(call.workflow, inputs, frame.ends, frame.pace)
-        other.in_place_of(frame, state.transfers)
-        names = (frame.workflow.workflow_id, step_id, action.name, other.workflow.workflow_id)
-        state.records.append(records.Transferred(now, *names, frame.caller))
-        state.frames[-1] = other
-        self._begin_workflow(now, response)
-
-    def _retry(self, action: Action, response: HttpResponse | None, now: float) -> None:
-        state, frame = self._state, self._state.frame
-        inputs: dict[str, Any] = {}
-        if action.workflow is not None:
-            try:  # now, for after a pause the response that a parameter may speak of is gone
-                inputs = state.inputs_of(action.workflow, now)
-            except CallRefused as refused:
-                self._end_workflow(now, _of_action(action, state.step.step_id, refused.failure))
-                return
-        frame.before_retry = None if action.target is None and action.workflow is None else (action, inputs)
-        frame.retries[id(action)] = frame.retries.get(id(action), 0) + 1
-        frame.attempt += 1
-        told = state.told_to_wait(response, now)
-        if state.steps_taken >= self.limits.max_steps:
-            self._enter(frame.step, now)
-        elif told is not None:
-            self._sleep(told, "retry-after", now)
-        elif action.retry_after:
-            self._sleep(action.retry_after, "retry", now)
-        else:
-            self._due = True
-
-    def _run_before_retry(self, frame: Frame, action: Action, inputs: dict[str, Any], now: float) -> None:
-        """Run the step or workflow that a retry names; "the reference is executed and the context is returned"."""
-        frame.before_retry = None
-        self._due = True
-        if action.target is not None:
-            frame.detour = Detour(frame)
-            frame.step = action.target
-            frame.visits[frame.step] = frame.visits.get(frame.step, 0) + 1
-            frame.attempt = 1
-            frame.retries = {}
-        elif action.workflow is not None:
-            try:
-                self._call(action.workflow.workflow, inputs, Ends.THE_WAY_TO_A_RETRY, now)
-            except CallRefused as refused:
-                self._state.warn("before-retry", f"action '{action.name}': {refused.failure.message}", now)
-
-    def _back_to_the_retry(self, frame: Frame, detour: Detour) -> None:
-        frame.step, frame.attempt, frame.retries = detour.step, detour.attempt, detour.retries
-        frame.detour = None
-        self._due = True
-
-    # The end
-
-    def _end_workflow(self, now: float, failure: Failure | None = None) -> None:
-        """End the innermost workflow, and go on where it was called."""
-        frame = self._state.frame
-        if frame.ends is Ends.THE_RUN:
-            self._end_run("succeeded" if failure is None else "failed", now, failure)
-            return
-        outputs = self._state.workflow_outputs(frame, now, warn=failure is None)
-        self._state.frames.pop()
-        caller = self._state.frame
-        caller.pace.went_round(frame.pace)
-        if failure is None:
-            self._state.complete(frame, caller, outputs)
-        called = self.program.workflows[frame.first].workflow_id
-        match frame.ends:
-            case Ends.THE_CALLING_STEP:
-                self._returned(called, outputs, failure, now)
-            case Ends.A_DEPENDENCY if failure is None:
-                self._begin_workflow(now)
-            case Ends.A_DEPENDENCY if failure is not None:
-                message = (
-                    f"workflow '{caller.workflow.workflow_id}' depends on '{called}', which failed: {failure.message}"
-                )
-                self._end_workflow(now, Failure(failure.kind, message, failure.step_id, failure.hint))
-            case _:
-                if failure is not None:
-                    message = f"workflow '{called}' failed, and the step is tried again all the same: {failure.message}"
-                    self._state.warn("before-retry", message, now)
-                self._due = True
-
-    def _end_run(self, status: str, now: float, failure: Failure | None = None) -> None:
-        self._effect = None
-        self._due = False
-        frames = self._state.frames
-        outputs = self._state.workflow_outputs(frames[0], now, warn=status == "succeeded") if frames else {}
-        self.outcome = Outcome(status, outputs, failure)
-        self._state.records.append(records.RunEnded(now, status, outputs, failure))
-        for frame in frames:
-            frame.leave_message()  # a response knows the run that it warns: together they would stay in memory
+    def _replay(self, journal: Iterable[Record]) -> None:
+        """Take what came from outside once more. All else follows from it, and is compared by its number only."""
+        follow: list[Record] = []
+        written = 0
+        for record in _from_the_last_checkpoint(journal):
+            match record:
+                case records.Checkpoint():
+                    follow, written = self._put_back(record), -1
+                case records.RunBegan(at):
+                    self._course.state.run_id = record.run_id or self.run_id
+                    follow, written = self.begin(at), 0
+                case records.Delivered(at, effect_id, result):
+                    follow, written = self.deliver(effect_id, result, at), 0
+                case records.Resolved(at, _, how, outputs):
+                    follow, written = self.resolve(how, at, outputs), 0
+                case records.Learnt(_, texts):
+                    self.secrets.learn(texts)
+                case records.StepBegan(effect_id=effect_id):
+                    self._announced = effect_id
+                case records.Stopped(at, status, error):
+                    follow, written = self.stop(status, error, at), 0
+            written += not isinstance(record, records.Repeated | records.CookiesKept | records.Learnt)
+        self.unwritten = follow[written:]
 
 
-def _of_action(action: Action, step_id: str, failure: Failure) -> Failure:
-    return Failure(failure.kind, f"action '{action.name}': {failure.message}", step_id, failure.hint)
+def _from_the_last_checkpoint(journal: Iterable[Record]) -> list[Record]:
+    found = list(journal)
+    for at in range(len(found) - 1, 0, -1):
+        if isinstance(found[at], records.Checkpoint):
+            return found[at:]
+    return found

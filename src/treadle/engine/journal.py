@@ -2,7 +2,8 @@
 
 Steps are those of the workflow `workflow_id`; `caller` names the steps through which that was called, from the outermost
 one on, and is empty for the workflow that is run.
-`Delivered` is what came from outside; feeding it again gives the same run. All others follow from it.
+`Delivered`, `Resolved` and `Stopped` are what came from outside; feeding them again gives the same run. All others follow from it. A `Checkpoint`
+makes what was before it superfluous.
 """
 
 from typing import Any, TypeAlias
@@ -11,7 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from treadle.engine.effects import Result
-from treadle.files import json_form
+from treadle.engine.snapshot import Snapshot
+from treadle.files import Binary, File, json_form
 
 VERSION = 1
 """The version of the journal; a reader of a later one still reads this."""
@@ -24,6 +26,7 @@ class RunBegan(Struct, frozen=True, tag=True):
     workflow_id: str
     inputs: dict[str, Any]
     version: int = VERSION
+    run_id: str = ""
 
 
 class StepBegan(Struct, frozen=True, tag=True):
@@ -129,6 +132,21 @@ class Repeated(Struct, frozen=True, tag=True):
     why: str
 
 
+class CookiesKept(Struct, frozen=True, tag=True):
+    """The driver keeps what the Set-Cookie fields of an answer from `url` say, which may have been a redirect."""
+
+    at: float
+    url: str
+    fields: tuple[str, ...]
+
+
+class Learnt(Struct, frozen=True, tag=True):
+    """The driver obtained tokens, or met keys on the way of redirects: what no message may show from now on."""
+
+    at: float
+    texts: tuple[str, ...]
+
+
 class Delivered(Struct, frozen=True, tag=True):
     """The result of an effect, as the driver brought it."""
 
@@ -137,12 +155,62 @@ class Delivered(Struct, frozen=True, tag=True):
     result: Result
 
 
+class Resolved(Struct, frozen=True, tag=True):
+    """Somebody decided how to go on with a request that is in doubt: reconcile, retry, skip (with outputs) or fail."""
+
+    at: float
+    effect_id: str
+    how: str
+    outputs: dict[str, Any] = {}
+
+
+class Looked(Struct, frozen=True, tag=True):
+    """A step looked whether its request took effect; `response` is the HTTP status, or None where no answer came."""
+
+    at: float
+    effect_id: str
+    step_id: str
+    response: int | None
+    criteria: tuple[Criterion, ...]
+    took_effect: bool
+    caller: str = ""
+
+
 class Stopped(Struct, frozen=True, tag=True):
     """The driver stopped the run: a limit was reached, or somebody asked for it."""
 
     at: float
     status: str
     error: Failure
+
+
+class StepFolded(Struct, frozen=True):
+    """The attempts at one step so far: the first, the last, and how many there were."""
+
+    first: StepEnded
+    last: StepEnded
+    count: int
+
+
+class Folded(Struct, frozen=True):
+    """What happened in a run up to a checkpoint, as small as the report makes it."""
+
+    began: float
+    steps: tuple[StepFolded, ...] = ()
+    transfers: tuple[Transferred, ...] = ()
+    warnings: tuple[Warned, ...] = ()
+
+
+class Checkpoint(Struct, frozen=True, tag=True):
+    """What the run knows at this point. It takes the place of all records before it: a run resumes from the last one."""
+
+    at: float
+    workflow_id: str
+    snapshot: Snapshot
+    folded: Folded = Folded(0.0)
+    cookies: tuple[CookiesKept, ...] = ()
+    version: int = VERSION
+    run_id: str = ""
 
 
 class RunEnded(Struct, frozen=True, tag=True):
@@ -155,10 +223,34 @@ class RunEnded(Struct, frozen=True, tag=True):
 
 
 Record: TypeAlias = (
-    RunBegan | StepBegan | StepEnded | Transferred | Waiting | Warned | Repeated | Delivered | Stopped | RunEnded
+    RunBegan
+    | StepBegan
+    | StepEnded
+    | Transferred
+    | Waiting
+    | Warned
+    | Repeated
+    | CookiesKept
+    | Learnt
+    | Delivered
+    | Resolved
+    | Looked
+    | Stopped
+    | Checkpoint
+    | RunEnded
 )
 
-_encoder = msgspec.json.Encoder(enc_hook=json_form)
+
+def _plain(value: Any) -> Any:
+    """Give a text of a class of its own, as names of header fields are in some clients, and files as they are written."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, File | Binary):
+        return json_form(value)
+    raise TypeError(f"a {type(value).__name__} is no JSON value")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain)
 _decoder = msgspec.json.Decoder(Record)
 
 

@@ -1,5 +1,6 @@
 """What a workflow can name: inputs, steps, their outputs, other workflows; and whether expressions name it, early enough."""
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from heapq import nsmallest
@@ -96,6 +97,14 @@ class Declared:
             reach.names,
             _given(workflow, outputs),
         )
+
+    def knowing(self, *inputs: str) -> "Declared":
+        """Give the same names and further inputs."""
+        other = copy.copy(self)
+        if self.inputs is not None:
+            other.inputs = {**self.inputs, **{key: {} for key in inputs}}
+            other.names = self.names._replace(inputs=frozenset(other.inputs))
+        return other
 
     def problems(self, expressions: Iterable[Expression], number: int) -> Iterator[Problem]:
         """Find what expressions name that is not declared, or only after the step with that number."""

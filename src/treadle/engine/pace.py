@@ -5,9 +5,11 @@ from email.utils import parsedate_to_datetime
 from math import inf
 
 from treadle.engine.program import Poll
+from treadle.engine.snapshot import PaceSnapshot
 
 Place = tuple[int, int]
 """A step of a run: the index of its workflow in the program, and its own index."""
+_NOTHING = PaceSnapshot(0)
 
 
 class Pace:
@@ -16,17 +18,27 @@ class Pace:
     Args:
         interval: the first pause where a step does not say another; 0 is none.
         max_interval: the longest one it grows to.
+        kept: what an earlier process remembered.
     """
 
     __slots__ = ("_interval", "_max_interval", "_next", "_pauses", "_seen", "_since")
 
-    def __init__(self, interval: float, max_interval: float) -> None:
+    def __init__(self, interval: float, max_interval: float, kept: PaceSnapshot = _NOTHING) -> None:
         self._interval = interval
         self._max_interval = max_interval
-        self._pauses = 0
-        self._seen: dict[Place, int] = {}
-        self._next: dict[Place, float] = {}
-        self._since: dict[Place, float] = {}
+        self._pauses = kept.pauses
+        self._seen: dict[Place, int] = {(flow, step): pauses for flow, step, pauses in kept.seen}
+        self._next: dict[Place, float] = {(flow, step): pause for flow, step, pause in kept.next}
+        self._since: dict[Place, float] = {(flow, step): since for flow, step, since in kept.since}
+
+    def snapshot(self) -> PaceSnapshot:
+        """Give what is remembered, as data."""
+        return PaceSnapshot(
+            self._pauses,
+            tuple((*place, pauses) for place, pauses in self._seen.items()),
+            tuple((*place, pause) for place, pause in self._next.items()),
+            tuple((*place, since) for place, since in self._since.items()),
+        )
 
     def slept(self) -> None:
         """Note that a pause is over, wherever on the way round it was."""

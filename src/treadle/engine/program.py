@@ -113,6 +113,29 @@ class Poll(Struct, frozen=True):
     timeout: float | None = None
 
 
+ANNOUNCED_S = "x-treadle-announced-s"
+ANNOUNCED_MS = "x-treadle-announced-ms"
+"""Inputs that the expressions of a Reconcile have besides: when the request was announced, since the epoch."""
+
+
+class Reconcile(Struct, frozen=True):
+    """`x-treadle-reconcile`: how to find out whether the request of a step took effect when its answer never came.
+
+    Attributes:
+        call: what is asked; it only reads.
+        criteria: all hold where the request took effect.
+        outputs: what the step gives then.
+        within: for how many seconds after the announcement a trace may be late.
+        otherwise: what follows where there is no trace: `in-doubt`, or `retry` where that proves that it took no effect.
+    """
+
+    call: Call
+    criteria: tuple[Test, ...]
+    outputs: tuple[tuple[str, Payload], ...] = ()
+    within: float = 0.0
+    otherwise: str = "in-doubt"
+
+
 class StepKey(Struct, frozen=True):
     """A step of a workflow of the program, which is named by its index."""
 
@@ -132,6 +155,14 @@ class Step(Struct, frozen=True):
     timeout: float | None = None
     poll: Poll | None = None
     depends_on: tuple[StepKey, ...] = ()
+    reconcile: Reconcile | None = None
+
+    def calls(self) -> Iterator[Call]:
+        """Give the calls of operations: its own, and that of its rule."""
+        if isinstance(self.call, Call):
+            yield self.call
+        if self.reconcile is not None:
+            yield self.reconcile.call
 
 
 class Workflow(Struct, frozen=True):
@@ -176,5 +207,4 @@ class Program(Struct, frozen=True):
         """Give every call of an operation."""
         for workflow in self.workflows:
             for step in workflow.steps:
-                if isinstance(step.call, Call):
-                    yield step.call
+                yield from step.calls()

@@ -25,6 +25,10 @@ class StepHistory:
         self.last = first
         self.count = 1
 
+    def folded(self) -> journal.StepFolded:
+        """Give it as data."""
+        return journal.StepFolded(self.first, self.last, self.count)
+
 
 class History:
     """What happened in a run so far, kept small."""
@@ -51,6 +55,25 @@ class History:
             self.transfers = [*self.transfers[:MOST_TRANSFERS], record]  # type: ignore[list-item]
         elif kind is journal.RunEnded:
             self.ended = record  # type: ignore[assignment]
+        elif kind is journal.Resolved:
+            self.ended = None
+        elif kind is journal.Checkpoint:
+            self._unfold(record.folded)  # type: ignore[union-attr]
+
+    def folded(self) -> journal.Folded:
+        """Give what happened so far, to be kept in a checkpoint."""
+        steps = tuple(step.folded() for step in self.steps.values())
+        return journal.Folded(self.began, steps, tuple(self.transfers), tuple(self.warnings))
+
+    def _unfold(self, folded: journal.Folded) -> None:
+        self.began = folded.began
+        self.transfers = list(folded.transfers)
+        self.warnings = list(folded.warnings)
+        self.steps = {}
+        for step in folded.steps:
+            self._step(step.first)
+            known = self.steps[step.first.caller, step.first.workflow_id, step.first.step_id]
+            known.last, known.count = step.last, step.count
 
     def _step(self, record: StepEnded) -> None:
         key = (record.caller, record.workflow_id, record.step_id)

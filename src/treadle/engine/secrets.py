@@ -17,7 +17,8 @@ SHORTEST = 4
 
 
 MOST_LEARNT = 250
-"""How many values are kept that a run learns while it goes on; of more, the last ones: each makes masking slower."""
+"""How many values are kept that a run learns while it goes on, and as many tokens; of more, the last ones: each makes
+masking slower."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]{2,}) +(\S+)")
 """A scheme and its credentials, as `Authorization` has them (RFC 9110 section 11.6.2)."""
 
@@ -25,11 +26,13 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]{2,}) +(\S+)")
 class Secrets:
     """The secret values of a run; nothing is worked out until something is to be shown."""
 
-    __slots__ = ("_learnt", "_masks", "_values")
+    __slots__ = ("_learnt", "_masks", "_tokens", "_untold", "_values")
 
     def __init__(self, values: Iterable[Any] = ()) -> None:
         self._values = tuple(values)
         self._learnt: dict[str, None] = {}
+        self._tokens: dict[str, None] = {}
+        self._untold: list[str] = []
         self._masks: tuple[frozenset[str], re.Pattern[str] | None] | None = None
 
     def add(self, values: Iterable[Any]) -> None:
@@ -41,12 +44,34 @@ class Secrets:
 
     def learn(self, texts: Iterable[str]) -> None:
         """Take in what turned out to be secret while the run went on; what is shorter than SHORTEST is no secret."""
-        for text in texts:
-            if text not in self._learnt and len(text) >= SHORTEST:
-                if len(self._learnt) >= MOST_LEARNT:
-                    del self._learnt[next(iter(self._learnt))]
-                self._learnt[text] = None
-                self._masks = None
+        self._take(self._learnt, texts)
+
+    def obtain(self, texts: Iterable[str]) -> None:
+        """Take in tokens that a driver obtained for the run; no other values make them be forgotten."""
+        self._untold += self._take(self._tokens, (text for text in texts if not self.has(text)))
+
+    def overhear(self, texts: Iterable[str]) -> None:
+        """Take in what a driver learns for the run, which sees nothing of where it came from."""
+        self._untold += self._take(self._learnt, (text for text in texts if not self.has(text)))
+
+    def _take(self, known: dict[str, None], texts: Iterable[str]) -> list[str]:
+        new = [text for text in dict.fromkeys(texts) if text not in known and len(text) >= SHORTEST]
+        for text in new:
+            if len(known) >= MOST_LEARNT:
+                del known[next(iter(known))]
+            known[text] = None
+            self._masks = None
+        return new
+
+    def take_untold(self) -> tuple[str, ...]:
+        """Give what a driver took in since this was last asked for: no record of the run has it."""
+        untold, self._untold = tuple(self._untold), []
+        return untold
+
+    @property
+    def learnt(self) -> tuple[str, ...]:
+        """What was not known to be secret, or not there, when the run began."""
+        return (*self._tokens, *self._learnt)
 
     def has(self, value: Any) -> bool:
         """Say whether a value is one of the secrets."""
@@ -55,7 +80,7 @@ class Secrets:
     @property
     def values(self) -> tuple[Any, ...]:
         """The values that are secret at this moment: those that were given, and those that were learnt."""
-        return (*self._values, *self._learnt)
+        return (*self._values, *self._tokens, *self._learnt)
 
     def _prepared(self) -> tuple[frozenset[str], re.Pattern[str] | None]:
         if self._masks is None:

@@ -1,6 +1,6 @@
 """What a run knows at a moment: the workflows under way, those completed, and what is to be recorded.
 
-What happens next is decided in `interpreter`.
+What happens next is decided in `course`.
 """
 
 from typing import Any
@@ -29,12 +29,16 @@ MOST_WARNINGS = 100
 
 
 class Limits(Struct, frozen=True):
-    """What bounds a run: pauses in seconds, `max_steps` in visits of steps."""
+    """What bounds a run: pauses in seconds, `max_steps` in visits of steps.
+
+    With `idempotency_key` every request that is not idempotent has a key, whether its operation knows of that or not.
+    """
 
     poll_interval: float = 1.0
     poll_max_interval: float = 15.0
     max_retry_after: float = 300.0
     max_steps: int = 100_000
+    idempotency_key: bool = False
 
 
 class CallRefused(Exception):
@@ -53,26 +57,31 @@ class State:
         completed: the indexes of workflows that have succeeded.
         records: what happened since they were last taken.
         steps_taken: how many attempts at steps there were.
+        run_id: the id of the run.
         transfers: how often a `goto` led to another workflow.
+        known: what `$workflows` gives, by document and workflow.
+        ended_elsewhere: the steps that have ended, with the indexes of their workflows.
+        warned: the warnings that were given, each once.
     """
 
     __slots__ = (
-        "_ended_elsewhere", "_known", "_warned", "completed", "frames", "limits", "program", "records", "secrets", "steps_taken",
-        "transfers",
+        "completed", "ended_elsewhere", "frames", "known", "limits", "program", "records", "run_id", "secrets", "steps_taken",
+        "transfers", "warned",
     )  # fmt: skip
 
     def __init__(self, program: Program, limits: Limits, secrets: Secrets) -> None:
         self.program = program
         self.limits = limits
         self.secrets = secrets
+        self.run_id = ""
         self.frames: list[Frame] = []
         self.completed: set[int] = set()
         self.records: list[Record] = []
         self.steps_taken = 0
         self.transfers = 0
-        self._known: dict[int, dict[str, dict[str, dict[str, Any]]]] = {}
-        self._ended_elsewhere: set[tuple[int, str]] = set()
-        self._warned: set[tuple[str, str]] = set()
+        self.known: dict[int, dict[str, dict[str, dict[str, Any]]]] = {}
+        self.ended_elsewhere: set[tuple[int, str]] = set()
+        self.warned: set[tuple[str, str]] = set()
 
     @property
     def frame(self) -> Frame:
@@ -90,7 +99,7 @@ class State:
     def new_frame(self, number: int, inputs: dict[str, Any], ends: Ends, pace: Pace | None = None) -> Frame:
         """Make a frame for a workflow; its inputs are then those of `$workflows.ID.inputs`."""
         workflow = self.program.workflows[number]
-        known = self._known.setdefault(workflow.document, {})
+        known = self.known.setdefault(workflow.document, {})
         known[workflow.workflow_id] = {**known.get(workflow.workflow_id, {}), "inputs": inputs}
         pace = pace or Pace(self.limits.poll_interval, self.limits.poll_max_interval)
         return Frame(number, workflow, inputs, known, self.secrets.text, pace, ends)
@@ -119,11 +128,11 @@ class State:
         for number in {frame.number, frame.first}:
             workflow = self.program.workflows[number]
             self.completed.add(number)
-            known = self._known[workflow.document]
+            known = self.known[workflow.document]
             known[workflow.workflow_id] = {**known[workflow.workflow_id], "outputs": outputs}
             other = caller.workflow.document
             if workflow.document != other and not self._has(other, workflow.workflow_id):
-                self._known[other][workflow.workflow_id] = known[workflow.workflow_id]
+                self.known[other][workflow.workflow_id] = known[workflow.workflow_id]
 
     def _has(self, document: int, workflow_id: str) -> bool:
         return any((w.document, w.workflow_id) == (document, workflow_id) for w in self.program.workflows)
@@ -140,13 +149,13 @@ class State:
     def note_end(self, step: Step) -> None:
         """Note that a step has ended, for those that depend on it."""
         self.frame.ended.add(step.step_id)
-        self._ended_elsewhere.add((self.frame.number, step.step_id))
+        self.ended_elsewhere.add((self.frame.number, step.step_id))
 
     def waits_for(self, step: Step) -> StepKey | None:
         """Give a step that has to end before this one and has not."""
         for key in step.depends_on:
             here = key.workflow == self.frame.number
-            if not (key.step_id in self.frame.ended if here else (key.workflow, key.step_id) in self._ended_elsewhere):
+            if not (key.step_id in self.frame.ended if here else (key.workflow, key.step_id) in self.ended_elsewhere):
                 return key
         return None
 
@@ -228,6 +237,10 @@ class State:
             verdicts.append(verdict)
         return verdicts
 
+    def evaluated(self, tests: tuple[Test, ...], now: float) -> bool:
+        """Say whether all criteria can be evaluated."""
+        return all(verdict.evaluated for verdict in self._check(tests, now, explained=False))
+
     def matching(self, actions: tuple[Action, ...], now: float) -> tuple[Action | None, str]:
         """Give the first action whose criteria all hold, and why one before it could not be evaluated."""
         unevaluated = ""
@@ -266,6 +279,12 @@ class State:
         self._evaluate(values, frame.workflow.outputs, frame, now, "" if warn else None)
         return values
 
+    def outputs_of(self, wanted: tuple[tuple[str, Payload], ...], step: Step, now: float) -> dict[str, Any]:
+        """Give outputs that stand in for those of a step."""
+        values: dict[str, Any] = {}
+        self._evaluate(values, wanted, self.frame, now, f" of step '{step.step_id}'")
+        return values
+
     def step_outputs(self, step: Step, now: float) -> dict[str, Any]:
         """Give a step's outputs; where it called a workflow, that one's outputs and then its own."""
         values = dict(self.frame.context.outputs or {})
@@ -290,6 +309,6 @@ class State:
 
     def warn(self, rule: str, message: str, now: float) -> None:
         """Record a warning, once."""
-        if (rule, message) not in self._warned and len(self._warned) < MOST_WARNINGS:
-            self._warned.add((rule, message))
+        if (rule, message) not in self.warned and len(self.warned) < MOST_WARNINGS:
+            self.warned.add((rule, message))
             self.records.append(records.Warned(now, rule, message))

@@ -15,12 +15,21 @@ import click
 from treadle.surfaces.dataiku import dataiku
 from treadle.surfaces.guard import EXIT_INVALID, guarded
 from treadle.surfaces.interrupt import SIGNALS, handed_to
-from treadle.surfaces.options import CONNECTION_OPTIONS, RUN_OPTIONS, Line, complete_connection, with_options
+from treadle.surfaces.options import (
+    CONNECTION_OPTIONS,
+    JOURNAL_OPTIONS,
+    RUN_OPTIONS,
+    Line,
+    complete_connection,
+    with_options,
+)
 from treadle.surfaces.streams import colour, prepare_streams, say, silence, tell
 from treadle.version import __version__
 
 if TYPE_CHECKING:
-    from treadle.api import Interruption, Outcome, Prepared, Runner
+    from treadle.api import Outcome, Runner
+    from treadle.drivers.prepared import Prepared
+    from treadle.drivers.run import Interruption
     from treadle.engine.journal import Record
     from treadle.surfaces.bodyfolder import BodyFolder
     from treadle.surfaces.inputs import Given
@@ -63,6 +72,13 @@ def main() -> None:
 @click.option("--inputs", metavar="FILE", envvar="TREADLE_INPUTS", help="A JSON or YAML object of inputs; - for stdin.")
 @with_options(RUN_OPTIONS)
 @with_options(CONNECTION_OPTIONS)
+@with_options(JOURNAL_OPTIONS)
+@click.option(
+    "--no-journal",
+    is_flag=True,
+    envvar="TREADLE_NO_JOURNAL",
+    help="Keep no journal: the run cannot be resumed.",
+)
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -130,11 +146,14 @@ def _variable(option: str, variable: str) -> str | None:
 async def _run_with(
     document: str, workflow: str | None, given: "Given", results: Results, options: dict[str, Any]
 ) -> int:
-    from treadle.api import Interruption, Runner  # noqa: PLC0415
+    from treadle.api import Runner  # noqa: PLC0415
+    from treadle.drivers.journals.place import state_file  # noqa: PLC0415
+    from treadle.drivers.run import Interruption  # noqa: PLC0415
     from treadle.drivers.transport import preload  # noqa: PLC0415
 
     shown = {name: options.pop(name) for name in ("as_json", "quiet", "verbose")}
     dry = options.pop("dry_run")
+    state, journaled = options.pop("state"), not options.pop("no_journal")
     interruption = Interruption()
     received: list[signal.Signals] = []
 
@@ -142,9 +161,10 @@ async def _run_with(
         received.append(number)
         interruption.request(f"interrupted by {number.name}")
 
-    async with Runner(prompt=lambda line: tell(say, line), **options) as runner, _recorded(runner):
+    journal = state_file(state) if journaled and not dry and options["replay"] is None else None
+    async with Runner(journal=journal, prompt=lambda line: tell(say, line), **options) as runner, _recorded(runner):
         # Until here a signal ends the process at once: nothing was sent, and there is nothing to tidy up.
-        prepared = await runner.prepare(document, workflow, given.values, secret_names=given.secret)
+        prepared = await runner.prepare(document, workflow, given.values, origins=given.origins)
         if not shown["quiet"]:
             tell(_show_warnings, prepared)
         if dry:
@@ -152,6 +172,7 @@ async def _run_with(
             return 0
         if options["proxy"] is None and options["replay"] is None:
             preload()
+        _open_journal(runner)
         interruption.attach()
         with handed_to(asyncio.get_running_loop(), stop):
             outcome = await _execute(runner, prepared, shown, interruption)
@@ -168,6 +189,16 @@ async def _recorded(runner: "Runner") -> AsyncIterator[None]:
         problem = runner.save_recording()
         if problem is not None:
             tell(say, f"treadle: {problem}")
+
+
+def _open_journal(runner: "Runner") -> None:
+    """Open the journal before anything is sent; where that fails, nothing was."""
+    from treadle.errors import JournalFailed, RunRefused  # noqa: PLC0415
+
+    try:
+        runner.open_journal()
+    except JournalFailed as error:
+        raise RunRefused(error.message, hint=error.hint) from error
 
 
 async def _execute(

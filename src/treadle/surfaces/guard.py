@@ -33,10 +33,13 @@ class Refusal(click.ClickException):
 
 def guarded(work: Callable[[], int]) -> int:
     """Do the work and give its exit code; whatever it raises becomes a message and an exit code."""
-    from treadle.errors import TreadleError  # noqa: PLC0415 - help and version do without it
+    from treadle.errors import JournalFailed, TreadleError  # noqa: PLC0415 - help and version do without it
 
     try:
         return work()
+    except JournalFailed as error:
+        tell(_say, error)
+        return EXIT_FAILED  # something may have been sent
     except TreadleError as error:
         tell(_say, error)
         return EXIT_INVALID

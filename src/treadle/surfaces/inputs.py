@@ -16,13 +16,13 @@ from treadle.files import GivenFile
 
 
 class Given(NamedTuple):
-    """Inputs by name, and the names of those that are secret.
+    """Inputs by name, and where those that are secret came from.
 
     A Text is still to be converted by its schema; a GivenFile is a file, or the text in it, as the schema says.
     """
 
     values: dict[str, Any]
-    secret: frozenset[str]
+    origins: dict[str, str]
 
 
 def given_inputs(options: Iterable[str], file: str | None, *, lines_of: str | None = None) -> Given:
@@ -34,7 +34,7 @@ def given_inputs(options: Iterable[str], file: str | None, *, lines_of: str | No
         RunRefused: one cannot be read; the message names it and never shows a value.
     """
     values: dict[str, Any] = {} if file is None else _from_file(file)
-    secret = set()
+    origins: dict[str, str] = {}
     for number, option in enumerate(options, 1):
         if lines_of and not option.strip():
             continue
@@ -45,6 +45,7 @@ def given_inputs(options: Iterable[str], file: str | None, *, lines_of: str | No
             lack = "it has no name before '='" if joint else "it has no '='"
             place, example = (f"{lines_of}, line {number},", "") if lines_of else (f"-i number {number}", "-i ")
             raise RunRefused(f"{place} is not NAME=VALUE: {lack}", hint=f"for example {example}projectKey=DEMO")
+        origins.pop(name.removesuffix(":"), None)  # the later one counts
         if name.endswith(":"):
             name = name[:-1]
             values[name] = _json(name, text)
@@ -57,10 +58,10 @@ def given_inputs(options: Iterable[str], file: str | None, *, lines_of: str | No
                 message = f"input '{name}': the environment has no variable {variable}"
                 raise RunRefused(message, hint=f"set it first: export {variable}=…")
             values[name] = Text(os.environ[variable])
-            secret.add(name)
+            origins[name] = text
         else:
             values[name] = Text(text)
-    return Given(values, frozenset(secret))
+    return Given(values, origins)
 
 
 def _refuse_bytes(option: str, number: int) -> None:

@@ -120,6 +120,13 @@ CONNECTION_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {"type": COUNT, "default": 3, "metavar": "N", "help": "Repeats of a safe request that met a passing failure."},
     ),
     ("max-retry-after", {"type": Seconds(), "default": 300.0, "metavar": "S", "help": "Longest Retry-After obeyed."}),
+    (
+        "idempotency-key",
+        {
+            "is_flag": True,
+            "help": "Send Idempotency-Key with every POST and PATCH, also where the API does not ask for it.",
+        },
+    ),
     ("max-body", {"type": COUNT, "default": 64 * 1024 * 1024, "metavar": "BYTES", "help": "Largest answer read."}),
     ("max-connections", {"type": SOME, "default": 100, "metavar": "N", "help": "Requests under way at once."}),
     ("max-connections-per-host", {"type": SOME, "metavar": "N", "help": "Requests under way at once to one server."}),
@@ -170,6 +177,15 @@ def complete_connection(options: dict[str, Any]) -> None:
     if options["client_key"] and not options["client_cert"]:
         raise RunRefused("--client-key is of no use without --client-cert", hint="name the certificate too")
     options["client_key_password"] = os.environ.get("TREADLE_CLIENT_KEY_PASSWORD")
+
+
+JOURNAL_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "state",
+        {"metavar": "PATH", "help": "The journal of runs; without it one in the folder that the system has for that."},
+    ),
+)
+"""Where the journal is, for all commands that use it."""
 
 
 def with_options(rows: tuple[tuple[str, dict[str, Any]], ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -1,0 +1,220 @@
+"""SqliteJournal: durable runs in one file, which any number of processes and threads use at once.
+
+All runs that come with records in the same turn of the event loop share one transaction. One that guards nothing is
+written at once, for it costs less than to change threads; one that has to reach the disk is written in a thread where
+other runs would have to wait for it.
+"""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from treadle.drivers.journals.protocol import Entry, Kept, Place, Start, must_flush, place_after
+from treadle.drivers.journals.store import Begun, Store, Turn
+from treadle.engine.journal import Checkpoint, Record, read, write
+from treadle.engine.program import Program
+from treadle.errors import JournalFailed
+
+_T = TypeVar("_T")
+_Waiting = tuple[tuple[Begun | Turn, ...], bool, "asyncio.Future[None]"]
+"""What is to be written, whether it has to reach the disk, and who is told."""
+_MOST_PROGRAMS = 64
+"""How many programs are kept as they are written, and as they are read."""
+
+
+class _Inputs(Struct, frozen=True):
+    """What of a Start is written beside its program and what is searched for."""
+
+    inputs: dict[str, object]
+    secrets: dict[str, str]
+    options: dict[str, object]
+
+
+class SqliteJournal:
+    """Keeps runs in a SQLite file, which is made where it is not there, with its key beside it. Used on one event loop.
+
+    Raises:
+        JournalFailed: the file cannot be opened, or is no journal.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._store = Store(Path(path))
+        self._one_at_a_time = threading.Lock()
+        self._waiting: list[_Waiting] = []
+        self._scheduled = False
+        self._work_on: asyncio.Future[object] | None = None
+        self._places: dict[str, Place] = {}
+        self._programs: dict[int, tuple[Program, str, bytes]] = {}
+        self._known: dict[str, Program] = {}
+
+    async def start(self, start: Start, records: Sequence[Record]) -> None:
+        """Take a new run and its first records."""
+        program, body = self._written(start.program)
+        rest = msgspec.json.encode(_Inputs(start.inputs, start.secrets, start.options))
+        rest = self._store.sealer.seal(start.run_id, rest)
+        self._places[start.run_id] = Place()
+        begun = Begun(start.run_id, start.program.workflow_id, program, body, rest, start.began)
+        await self._write((begun, self._turn(start.run_id, records)), flush=must_flush(records))
+
+    async def append(self, run_id: str, records: Sequence[Record]) -> None:
+        """Take the records of one turn, whole or not at all."""
+        await self._write((self._turn(run_id, records),), flush=must_flush(records))
+
+    async def claim(self, run_id: str) -> Kept:
+        """Give a run that nobody drives, to be driven here from now on."""
+        kept, self._places[run_id] = await self._in_thread(lambda: self._claimed(run_id))
+        return kept
+
+    async def release(self, run_id: str) -> None:
+        """Drive a run no longer; it is interrupted where it has not ended."""
+        if self._places.pop(run_id, None) is not None:  # or it has ended
+            await self._in_thread(lambda: self._store.release(run_id))
+            self._store.sealer.forget(run_id)
+
+    async def read(self, run_id: str) -> Kept:
+        """Give a run, whoever drives it."""
+        return (await self._in_thread(lambda: self._read(run_id)))[0]
+
+    async def entries(self) -> list[Entry]:
+        """Give all runs, the latest first."""
+        return await self._in_thread(self._store.entries)
+
+    async def cancel(self, run_id: str) -> None:
+        """Ask whoever drives the run to cancel it."""
+        await self._in_thread(lambda: self._store.cancel(run_id))
+
+    async def cancelled(self) -> frozenset[str]:
+        """Give the runs driven here that somebody asked to cancel."""
+        return await self._in_thread(self._store.cancelled)
+
+    async def delete(self, run_id: str) -> None:
+        """Forget a run."""
+        await self._in_thread(lambda: self._store.delete(run_id))
+
+    async def close(self) -> None:
+        """Write what is left and close; runs that are still driven here become interrupted."""
+        while self._waiting or self._work_on is not None:
+            waiting = [future for _, _, future in self._waiting]
+            await asyncio.gather(*waiting, *filter(None, [self._work_on]), return_exceptions=True)
+            await asyncio.sleep(0)  # they are told in the next turn
+        self._store.close()
+
+    # As they are written
+
+    def _turn(self, run_id: str, records: Sequence[Record]) -> Turn:
+        before = self._places[run_id]
+        place = self._places[run_id] = place_after(before, records)
+        folds = [at for at, record in enumerate(records) if isinstance(record, Checkpoint)]
+        lines = map(write, records[folds[-1] :] if folds else records)
+        body = self._store.sealer.seal(run_id, b"\n".join(lines))
+        if place.status is not None:
+            del self._places[run_id]
+            self._store.sealer.forget(run_id)
+        changes = place.status != before.status
+        return Turn(run_id, records[-1].at, place, body, folds=bool(folds), changes=changes)
+
+    def _written(self, program: Program) -> tuple[str, bytes]:
+        """Give the content hash of a program and what is written of it."""
+        known = self._programs.get(id(program))
+        if known is None:
+            body = msgspec.json.encode(program)
+            digest = hashlib.sha256(body).hexdigest()
+            if len(self._programs) >= _MOST_PROGRAMS:
+                self._programs.clear()
+            known = self._programs[id(program)] = (program, digest, self._store.sealer.seal(digest, body))
+        return known[1], known[2]
+
+    def _claimed(self, run_id: str) -> tuple[Kept, Place]:
+        self._store.claim(run_id)
+        try:
+            return self._read(run_id)
+        except JournalFailed:
+            self._store.release(run_id)
+            raise
+
+    def _read(self, run_id: str) -> tuple[Kept, Place]:
+        row, sealer = self._store.read(run_id), self._store.sealer
+        try:
+            if row.digest not in self._known:
+                if len(self._known) >= _MOST_PROGRAMS:
+                    self._known.clear()
+                self._known[row.digest] = msgspec.json.decode(sealer.open(row.digest, row.program), type=Program)
+            rest = msgspec.json.decode(sealer.open(run_id, row.start), type=_Inputs)
+            lines = [line for turn in row.turns for line in sealer.open(run_id, turn).split(b"\n")]
+            records = tuple(map(read, lines))
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            message = f"run '{run_id}' was written by another version of Treadle, which this one cannot read: {error}"
+            raise JournalFailed(message, hint="use the version that wrote it, or a later one") from error
+        start = Start(run_id, self._known[row.digest], rest.inputs, rest.secrets, rest.options, row.began)
+        return Kept(start, records), row.place
+
+    # The one writer
+
+    async def _write(self, items: tuple[Begun | Turn, ...], *, flush: bool) -> None:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((items, flush, future))
+        if not self._scheduled and self._work_on is None:
+            self._scheduled = True
+            loop.call_soon(self._write_what_waits, loop)
+        await future
+
+    def _write_what_waits(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._scheduled = False
+        waiting, self._waiting = self._waiting, []
+        batch = [item for items, _, _ in waiting for item in items]
+        flush = any(needs for _, needs, _ in waiting)
+        # Where nobody else would be kept waiting, the disk too is faster without a thread.
+        here = not flush or len(self._places) <= 1
+        if here and self._one_at_a_time.acquire(blocking=False):
+            try:
+                written = self._store.write(batch, flush=flush, patient=False)
+            except JournalFailed as error:
+                _resolve(waiting, error)
+                return
+            finally:
+                self._one_at_a_time.release()
+            if written:
+                _resolve(waiting, None)
+                if self._store.is_due:
+                    self._work(loop, [], self._store.take_in)
+                return
+        self._work(loop, waiting, lambda: self._store.write(batch, flush=flush, patient=True))
+
+    def _work(self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], work: Callable[[], object]) -> None:
+        """Work in a thread; what comes meanwhile waits."""
+        self._work_on = loop.run_in_executor(None, lambda: self._locked(work))
+        self._work_on.add_done_callback(lambda done: self._worked(loop, waiting, done))
+
+    def _worked(self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], done: "asyncio.Future[object]") -> None:
+        self._work_on = None
+        error = done.exception()
+        _resolve(waiting, error)
+        if error is None and self._store.is_due:
+            self._work(loop, [], self._store.take_in)
+        elif self._waiting:  # they meet by themselves what could not be written
+            self._scheduled = True
+            loop.call_soon(self._write_what_waits, loop)
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.to_thread(self._locked, work)
+
+    def _locked(self, work: Callable[[], _T]) -> _T:
+        with self._one_at_a_time:
+            return work()
+
+
+def _resolve(waiting: list[_Waiting], error: BaseException | None) -> None:
+    for _, _, future in waiting:
+        if future.done():  # whoever waited was cancelled
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)

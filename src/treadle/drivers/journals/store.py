@@ -1,0 +1,396 @@
+"""The file of SqliteJournal: its tables and statements, what its errors mean. No event loop, one thread at a time."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from treadle.drivers.journals.owners import Owner, lives
+from treadle.drivers.journals.protocol import Entry, Place, driven_elsewhere, not_driven, unknown_run
+from treadle.drivers.journals.sealing import Sealer, key_of
+from treadle.errors import JournalFailed
+
+VERSION = 1
+"""The version of the tables; `user_version` of the file."""
+APPLICATION = 0x54524541
+""""TREA": tells the file from other databases; `application_id` of the file."""
+PATIENCE = 30.0
+"""Seconds to wait for other processes that write."""
+PAGES = 1000
+"""After how many written pages what was written ahead is taken into the file (SQLite's own measure, 4 MB)."""
+_PAGE = 4096
+_PAGES_OF_A_TURN = 3
+"""Its place among the turns, in their index, and in what is known of its run."""
+_PROOF = "proof"
+"""What is sealed to tell whether a key is the one that the file was made with."""
+_TABLES = (
+    "CREATE TABLE proof (sealed BLOB NOT NULL)",
+    "CREATE TABLE programs (hash TEXT PRIMARY KEY, body BLOB NOT NULL)",
+    (
+        "CREATE TABLE runs (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, workflow TEXT NOT NULL, program TEXT NOT NULL,"
+        " start BLOB NOT NULL, began REAL NOT NULL, status TEXT, ended REAL, owner TEXT, asked INTEGER NOT NULL DEFAULT 0)"
+    ),
+    "CREATE INDEX runs_asked ON runs (owner) WHERE asked = 1",
+    (
+        "CREATE TABLE turns (number INTEGER PRIMARY KEY, run INTEGER NOT NULL, at REAL NOT NULL, step TEXT, until REAL,"
+        " announced INTEGER NOT NULL, body BLOB NOT NULL)"
+    ),
+    "CREATE INDEX turns_run ON turns (run)",
+    f"PRAGMA application_id = {APPLICATION}",
+    f"PRAGMA user_version = {VERSION}",
+)
+_ENTRIES = (
+    "SELECT id, workflow, status, began, ended, owner, at, step, until, announced FROM runs LEFT JOIN turns"
+    " ON turns.number = (SELECT max(number) FROM turns WHERE run = runs.number) ORDER BY runs.number DESC"
+)
+
+
+class Begun(Struct, frozen=True):
+    """A new run as it is written; `program` is its hash, and `body` the program itself."""
+
+    run_id: str
+    workflow_id: str
+    program: str
+    body: bytes
+    start: bytes
+    began: float
+
+
+class Turn(Struct, frozen=True):
+    """Records of one turn as they are written.
+
+    Attributes:
+        folds: they take the place of all before them.
+        changes: the run ends with them, or one that had ended goes on.
+    """
+
+    run_id: str
+    at: float
+    place: Place
+    body: bytes
+    folds: bool
+    changes: bool
+
+
+class Row(Struct, frozen=True):
+    """A run as it is read."""
+
+    start: bytes
+    digest: str
+    program: bytes
+    turns: list[bytes]
+    began: float
+    place: Place
+
+
+class Store:
+    """The open file.
+
+    Raises:
+        JournalFailed: it cannot be opened, or is no journal.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._owners = path.with_name(f"{path.name}.owners")
+        self._owner: Owner | None = None
+        self._numbers: dict[str, int] = {}
+        self._flushes = False
+        self._patient = True
+        self._written = 0
+        with self._explained("cannot be opened"):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            self._connection = sqlite3.connect(
+                path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=64
+            )
+            self._prepare()
+            self._inode = path.stat().st_ino
+            self.sealer = self._sealer()
+
+    def _sealer(self) -> Sealer:
+        """Give the sealer of this file, with the key that it was made with and no other."""
+        proof = self._connection.execute("SELECT sealed FROM proof").fetchone()
+        sealer = Sealer(self.path, key_of(self.path, new=proof is None))
+        if proof is None:
+            with self._transaction():
+                if self._connection.execute("SELECT 1 FROM proof").fetchone() is None:
+                    self._connection.execute("INSERT INTO proof VALUES (?)", (sealer.seal(_PROOF, b""),))
+            return self._sealer()
+        sealer.open(_PROOF, proof[0])
+        return sealer
+
+    def _prepare(self) -> None:
+        execute = self._connection.execute
+        version, application = self._pragma("user_version"), self._pragma("application_id")
+        if version == 0 and application == 0 and not self._pragma("schema_version"):
+            execute("PRAGMA auto_vacuum = INCREMENTAL")
+            execute("PRAGMA journal_mode = WAL")
+            with self._transaction():
+                if self._pragma("user_version") == 0:  # nobody was faster
+                    for statement in _TABLES:
+                        execute(statement)
+        elif application != APPLICATION:
+            raise JournalFailed(
+                f"{self.path} is a database, but no journal of Treadle", hint="name another file: --state PATH"
+            )
+        elif version > VERSION:
+            hint = "use that version, or another file: --state PATH"
+            raise JournalFailed(f"the journal {self.path} was written by a later version of Treadle", hint=hint)
+        execute("PRAGMA synchronous = NORMAL")
+        execute("PRAGMA wal_autocheckpoint = 0")  # it waits for the disk, so it is done where nobody waits for it
+        execute("PRAGMA secure_delete = FAST")
+
+    def _pragma(self, name: str) -> int:
+        return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+    # Writing
+
+    def write(self, batch: list[Begun | Turn], *, flush: bool, patient: bool) -> bool:
+        """Write a batch in one transaction, flushed to the disk where that is asked for.
+
+        Gives False where it is not `patient` and another process is writing: nothing was written.
+        """
+        with self._explained("cannot be written"):
+            self._set(flush=flush, patient=patient)
+            if self.path.stat().st_ino != self._inode:
+                raise FileNotFoundError
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname == "SQLITE_BUSY" and not patient:
+                    return False
+                raise
+            with self._committed():
+                for item in batch:
+                    if isinstance(item, Begun):
+                        self._begun(item)
+                    else:
+                        self._turn(item)
+                    self._written += _PAGES_OF_A_TURN + len(item.body) // _PAGE
+        return True
+
+    @property
+    def is_due(self) -> bool:
+        """Whether enough was written ahead to take it into the file."""
+        return self._written >= PAGES
+
+    def take_in(self) -> None:
+        """Take what was written ahead into the file; it takes as long as the disk does."""
+        self._written = 0
+        with self._explained("cannot be written"):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _set(self, *, flush: bool, patient: bool) -> None:
+        if flush is not self._flushes:
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if flush else 'NORMAL'}")
+            self._flushes = flush
+        if patient is not self._patient:
+            self._connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000) if patient else 0}")
+            self._patient = patient
+
+    def _begun(self, run: Begun) -> None:
+        execute = self._connection.execute
+        execute("INSERT OR IGNORE INTO programs VALUES (?, ?)", (run.program, run.body))
+        values = (run.run_id, run.workflow_id, run.program, run.start, run.began, self._own().name)
+        cursor = execute(
+            "INSERT INTO runs (id, workflow, program, start, began, owner) VALUES (?, ?, ?, ?, ?, ?)", values
+        )
+        self._numbers[run.run_id] = int(cursor.lastrowid or 0)
+
+    def _turn(self, turn: Turn) -> None:
+        execute = self._connection.execute
+        number, place = self._numbers[turn.run_id], turn.place
+        values = (number, turn.at, place.step_id, place.until, place.announced, turn.body)
+        cursor = execute("INSERT INTO turns (run, at, step, until, announced, body) VALUES (?, ?, ?, ?, ?, ?)", values)
+        if turn.folds:
+            execute("DELETE FROM turns WHERE run = ? AND number < ?", (number, cursor.lastrowid))
+        if turn.changes and place.status is None:
+            execute("UPDATE runs SET status = NULL, ended = NULL WHERE number = ?", (number,))
+        elif turn.changes:
+            execute(
+                "UPDATE runs SET status = ?, ended = ?, owner = NULL, asked = 0 WHERE number = ?",
+                (place.status, turn.at, number),
+            )
+
+    # Who drives what
+
+    def _own(self) -> Owner:
+        if self._owner is None:
+            self._owner = Owner(self._owners)
+        return self._owner
+
+    def _driven(self, owner: str | None, known: dict[str, bool] | None = None) -> bool:
+        if owner is None:
+            return False
+        known = {} if known is None else known
+        if owner not in known:
+            known[owner] = lives(self._owners, owner)
+        return known[owner]
+
+    def claim(self, run_id: str) -> None:
+        """Make the run one that is driven here.
+
+        Raises:
+            RunRefused: there is no such run, or somebody drives it.
+        """
+        with self._explained("cannot be written"):
+            self._set(flush=False, patient=True)
+            with self._transaction():
+                number, owner = self._run(run_id)
+                if self._driven(owner):
+                    raise driven_elsewhere(run_id)
+                self._connection.execute(
+                    "UPDATE runs SET owner = ?, asked = 0 WHERE number = ?", (self._own().name, number)
+                )
+            self._numbers[run_id] = number
+
+    def release(self, run_id: str) -> None:
+        """Drive a run no longer."""
+        number = self._numbers.pop(run_id, None)
+        if number is not None and self._owner is not None:
+            with self._explained("cannot be written"):
+                self._set(flush=False, patient=True)
+                self._connection.execute(
+                    "UPDATE runs SET owner = NULL, asked = 0 WHERE number = ? AND owner = ?", (number, self._owner.name)
+                )
+
+    def cancel(self, run_id: str) -> None:
+        """Ask whoever drives the run to cancel it.
+
+        Raises:
+            RunRefused: there is no such run, or nobody drives it.
+        """
+        with self._explained("cannot be written"):
+            self._set(flush=False, patient=True)
+            with self._transaction():
+                number, owner = self._run(run_id)
+                if not self._driven(owner):
+                    raise not_driven(run_id)
+                self._connection.execute("UPDATE runs SET asked = 1 WHERE number = ?", (number,))
+
+    def cancelled(self) -> frozenset[str]:
+        """Give the runs driven here that somebody asked to cancel."""
+        if self._owner is None:
+            return frozenset()
+        with self._explained("cannot be read"):
+            rows = self._connection.execute("SELECT id FROM runs WHERE owner = ? AND asked = 1", (self._owner.name,))
+            return frozenset(run_id for (run_id,) in rows)
+
+    def delete(self, run_id: str) -> None:
+        """Forget a run, and its program where no other run has it.
+
+        Raises:
+            RunRefused: there is no such run, or somebody drives it.
+        """
+        with self._explained("cannot be written"):
+            self._set(flush=False, patient=True)
+            execute = self._connection.execute
+            with self._transaction():
+                number, owner = self._run(run_id)
+                if self._driven(owner):
+                    raise driven_elsewhere(run_id)
+                execute("DELETE FROM turns WHERE run = ?", (number,))
+                execute("DELETE FROM runs WHERE number = ?", (number,))
+                execute("DELETE FROM programs WHERE hash NOT IN (SELECT program FROM runs)")
+            execute("PRAGMA incremental_vacuum").fetchall()
+
+    # Reading
+
+    def read(self, run_id: str) -> Row:
+        """Give what a run started from, its program, its turns, and where it stands.
+
+        Raises:
+            RunRefused: there is no such run.
+        """
+        with self._explained("cannot be read"), self._transaction("DEFERRED"):
+            execute = self._connection.execute
+            number, _ = self._run(run_id)
+            start, digest, body, began, status = execute(
+                "SELECT start, program, body, began, status FROM runs JOIN programs ON hash = program WHERE number = ?",
+                (number,),
+            ).fetchone()
+            turns = execute(
+                "SELECT body, step, until, announced FROM turns WHERE run = ? ORDER BY number", (number,)
+            ).fetchall()
+        _, step, until, announced = turns[-1] if turns else (None, None, None, 0)
+        return Row(start, digest, body, [turn[0] for turn in turns], began, Place(step, until, bool(announced), status))
+
+    def entries(self) -> list[Entry]:
+        """Give all runs, the latest first."""
+        with self._explained("cannot be read"):
+            rows = self._connection.execute(_ENTRIES).fetchall()
+        known: dict[str, bool] = {}
+        found = []
+        for run_id, workflow_id, status, began, ended, owner, at, step, until, announced in rows:
+            place = Place(step, until, bool(announced), status)
+            state = place.state(driven=self._driven(owner, known))
+            found.append(Entry(run_id, workflow_id, state, began, step, until, at or began, ended))
+        return found
+
+    def _run(self, run_id: str) -> tuple[int, str | None]:
+        row = self._connection.execute("SELECT number, owner FROM runs WHERE id = ?", (run_id,)).fetchone()
+        if row is None:
+            raise unknown_run(run_id)
+        return row[0], row[1]
+
+    def close(self) -> None:
+        """Close the file; runs that are still driven here become interrupted."""
+        with suppress(sqlite3.Error):
+            self._connection.close()
+        if self._owner is not None:
+            self._owner.close()
+
+    # Transactions and errors
+
+    @contextmanager
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+        self._connection.execute(f"BEGIN {kind}")
+        with self._committed():
+            yield
+
+    @contextmanager
+    def _committed(self) -> Iterator[None]:
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Say of what the system or SQLite refuses what it means and what to do."""
+        try:
+            yield
+        except OSError as error:
+            gone = isinstance(error, FileNotFoundError) and what == "cannot be written"
+            why = "it is not there any more" if gone else error.strerror or str(error)
+            why = f"{error.filename} is no folder" if isinstance(error, FileExistsError) else why
+            raise JournalFailed(f"the journal {self.path} {what}: {why}", hint=_ELSEWHERE) from error
+        except sqlite3.Error as error:
+            name = getattr(error, "sqlite_errorname", "")
+            why, hint = next((said for prefix, said in _MEANINGS if name.startswith(prefix)), (str(error), _ELSEWHERE))
+            raise JournalFailed(f"the journal {self.path} {what}: {why}", hint=hint) from error
+
+
+_ELSEWHERE = "--state PATH names another file, --no-journal runs without one"
+_MEANINGS = (
+    ("SQLITE_BUSY", (f"another process has been writing to it for {PATIENCE:g} s", "see which processes have it open")),
+    ("SQLITE_FULL", ("the disk is full", f"make room, then resume the run; {_ELSEWHERE}")),
+    ("SQLITE_READONLY", ("it may only be read", _ELSEWHERE)),
+    ("SQLITE_CANTOPEN", ("it cannot be opened there", _ELSEWHERE)),
+    ("SQLITE_NOTADB", ("it is no journal, or it is damaged", f"put it aside; {_ELSEWHERE}")),
+    (
+        "SQLITE_CORRUPT",
+        ("it is damaged", f"put it aside, `sqlite3 FILE .recover` may save what is in it; {_ELSEWHERE}"),
+    ),
+    ("SQLITE_IOERR", ("the disk does not take or give what it should", _ELSEWHERE)),
+)
+"""What the errors of SQLite mean, by the beginnings of their names."""

@@ -1,0 +1,158 @@
+"""What a run is made of before anything is sent: a program and inputs that fit it, anew or from a journal."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from treadle.diagnostics import Diagnostic, Severity
+from treadle.drivers.files import LocalFiles, named_again
+from treadle.drivers.journals.protocol import GIVEN, Kept, Start
+from treadle.drivers.outcome import choices
+from treadle.drivers.policy_file import refuse_file, tightened
+from treadle.drivers.settings import Options
+from treadle.engine.entry import entry_inputs
+from treadle.engine.file_inputs import with_files
+from treadle.engine.inputs import Text
+from treadle.engine.interpreter import NotPending, Run
+from treadle.engine.journal import Failure, Record
+from treadle.engine.program import Program
+from treadle.engine.report import timestamp
+from treadle.engine.secret_inputs import secret_values
+from treadle.engine.secrets import Secrets
+from treadle.engine.withheld import storable
+from treadle.errors import RunRefused
+
+NO_ORIGINS: Mapping[str, str] = {}
+
+
+class Prepared:
+    """A program with inputs that fit it: everything of a run that can be refused has been accepted.
+
+    Args:
+        program: the compiled workflow.
+        inputs: the inputs as they are given.
+        diagnostics: warnings about the document.
+        origins: where inputs came from that are secret besides those that the program calls so (`env:NAME`).
+    """
+
+    __slots__ = ("_given", "_origins", "diagnostics", "inputs", "program", "secret_names", "secrets")
+
+    def __init__(
+        self,
+        program: Program,
+        inputs: Mapping[str, Any],
+        diagnostics: list[Diagnostic],
+        origins: Mapping[str, str] = NO_ORIGINS,
+    ) -> None:
+        self.program = program
+        given = with_files(program.entry.inputs, inputs, LocalFiles())
+        self.inputs, unused = entry_inputs(program, given)
+        self.diagnostics = [
+            *diagnostics,
+            *(Diagnostic("unknown-input", Severity.WARNING, message) for message in unused),
+        ]
+        self.secret_names = frozenset(program.entry.secrets).union(origins)
+        self.secrets = Secrets(secret_values(self.inputs, self.secret_names, program.entry.inputs))
+        self._given = inputs
+        self._origins = origins
+
+    def start(self, run_id: str, options: Options, now: float) -> Start:
+        """Give what a journal keeps of it; of secret inputs only where they came from."""
+        kept, withheld = storable(self.inputs, self.secret_names, self.program.entry.inputs)
+        kept = {name: named_again(value) for name, value in kept.items()}
+        origins = {name: self._origins.get(name, GIVEN) for name in withheld if name in self._given}
+        return Start(run_id, self.program, kept, origins, options.to_keep(), now)
+
+
+def brought_back(start: Start, given: Mapping[str, Any]) -> Prepared:
+    """Prepare a run anew from what a journal keeps of it, with its secret inputs as they are given now or found.
+
+    Raises:
+        InputsInvalid: a secret input does not fit.
+        RunRefused: a secret input or a file is not there.
+    """
+    origins = {name: origin for name, origin in start.secrets.items() if origin != GIVEN}
+    inputs = {**start.inputs, **secret_inputs(start.secrets, given)}
+    prepared = Prepared(start.program, inputs, [], origins)
+    if named_again(prepared.inputs) != prepared.inputs:
+        refuse_file(f"the files that run '{start.run_id}' was given are not read")
+    return prepared
+
+
+def replayed(kept: Kept, prepared: Prepared) -> Run:
+    """Bring a run to where its records end.
+
+    Raises:
+        RunRefused: the records do not fit the program, or the policy of this machine is against an option of it.
+    """
+    start = kept.start
+    limits = tightened(msgspec.convert(start.options, Options))[0].limits()
+    try:
+        return Run(
+            prepared.program, prepared.inputs, limits, kept.records,
+            secrets=prepared.secrets, secret_names=prepared.secret_names, run_id=start.run_id,
+        )  # fmt: skip
+    except NotPending as error:
+        message = f"the records of run '{start.run_id}' do not fit its program: {error}"
+        raise RunRefused(message, hint="another secret may have led the run another way; start it anew") from error
+
+
+Choice = str | Mapping[str, Any] | None
+"""What to do about a request in doubt: `retry`, `fail`, the outputs with which its step is skipped, or None."""
+
+
+def check_choice(choice: Choice) -> None:
+    """Refuse what is no way to resolve a doubt.
+
+    Raises:
+        RunRefused: it is none.
+    """
+    if choice is not None and choice not in ("retry", "fail") and not isinstance(choice, Mapping):
+        message = f"{choice!r} is no way to go on with a request in doubt"
+        raise RunRefused(message, hint="there are retry, fail, and skip with an object of outputs")
+
+
+def undoubted(run: Run, choice: Choice, now: float) -> list[Record]:
+    """Do what is chosen about a request in doubt; without a choice, ask the rule of its step, else stop in doubt.
+
+    Gives the records of it.
+    """
+    doubt = run.in_doubt
+    if doubt is None:
+        return []
+    if isinstance(choice, Mapping):
+        return run.resolve("skip", now, dict(choice))
+    if choice is not None:
+        return run.resolve(choice, now)
+    if run.pending() and doubt.looks:  # it is being looked for already
+        return []
+    if run.step.reconcile is not None:
+        return run.resolve("reconcile", now)
+    request = doubt.effect.request
+    since = timestamp(doubt.announced)
+    message = f"step '{doubt.effect.step_id}': {request.method} {request.url} was to be sent at {since}, and no answer is known"
+    return run.stop("in-doubt", Failure("in-doubt", message, doubt.effect.step_id, choices(run.run_id)), now)
+
+
+def secret_inputs(origins: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the secret inputs of a run anew: as they are given now, or from where they came.
+
+    Raises:
+        RunRefused: one is not there any more, or only the caller can give it.
+    """
+    found: dict[str, Any] = {}
+    for name, origin in origins.items():
+        variable = origin.removeprefix("env:")
+        if name in given:
+            found[name] = given[name]
+        elif origin == GIVEN:
+            message = f"input '{name}' is secret, so it was not stored"
+            raise RunRefused(message, hint=f"give it again: -i {name}=env:VARIABLE")
+        elif variable in os.environ:
+            found[name] = Text(os.environ[variable])
+        else:
+            message = f"input '{name}' came from the environment, which has no variable {variable} now"
+            raise RunRefused(message, hint=f"set it, or give the input: -i {name}=env:VARIABLE")
+    return found

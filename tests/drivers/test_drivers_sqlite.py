@@ -1,0 +1,260 @@
+"""What is true of the SQLite journal alone: its file, its key, what the disk refuses, who holds it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import sqlite3
+import stat
+
+import pytest
+from served import NOON
+from test_drivers_journals import POLLS, begun, started, turn
+from test_drivers_run import program
+
+from treadle import JournalFailed
+from treadle.drivers.journals import sqlite, store
+from treadle.drivers.journals.sqlite import SqliteJournal
+from treadle.engine.interpreter import Run
+
+
+def _with_one_run(path, run_id="r1"):
+    async def write():
+        journal = SqliteJournal(path)
+        run, _ = await started(journal, run_id)
+        await journal.append(run_id, turn(run))
+        await journal.close()
+
+    asyncio.run(write())
+
+
+def _read(path, run_id="r1"):
+    async def read():
+        journal = SqliteJournal(path)
+        try:
+            return await journal.read(run_id)
+        finally:
+            await journal.close()
+
+    return asyncio.run(read())
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "made" / "journal.sqlite"
+
+
+def test_the_file_and_its_key_are_for_their_owner_alone(path):
+    _with_one_run(path)
+    assert {found.name for found in path.parent.iterdir()} == {
+        "journal.sqlite", "journal.sqlite.key", "journal.sqlite.owners",
+    }  # fmt: skip
+    for found in (path, path.with_name("journal.sqlite.key")):
+        assert stat.S_IMODE(found.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert list(path.with_name("journal.sqlite.owners").iterdir()) == []
+
+
+def test_nothing_of_answers_and_inputs_can_be_read_without_the_key(path, monkeypatch):
+    _with_one_run(path)
+    assert b"api.test" not in path.read_bytes()
+    key = path.with_name("journal.sqlite.key")
+    kept = key.read_text()
+    key.unlink()
+    with pytest.raises(JournalFailed, match=r"the key of the journal .* is not there"):
+        _read(path)
+    monkeypatch.setenv("TREADLE_STATE_KEY", kept)
+    assert _read(path).start.run_id == "r1"
+    monkeypatch.setenv("TREADLE_STATE_KEY", base64.b64encode(b"x" * 32).decode())
+    with pytest.raises(JournalFailed, match="cannot be opened with the key that is there"):
+        _read(path)
+    for wrong in ("", "short", "é" * 44, "A" * 43):
+        monkeypatch.setenv("TREADLE_STATE_KEY", wrong)
+        with pytest.raises(JournalFailed, match="TREADLE_STATE_KEY holds no key"):
+            _read(path)
+
+
+def test_a_key_from_the_environment_is_written_nowhere(path, monkeypatch):
+    key = base64.b64encode(os.urandom(32)).decode()
+    monkeypatch.setenv("TREADLE_STATE_KEY", key)
+    _with_one_run(path)
+    assert not path.with_name("journal.sqlite.key").exists()
+    assert _read(path).start.program == POLLS
+
+
+def test_a_turn_that_was_changed_or_moved_is_refused(path):
+    _with_one_run(path, "r1")
+    _with_one_run(path, "r2")
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE turns SET run = 3 - run")
+    connection.close()
+    with pytest.raises(JournalFailed, match="or it is damaged"):
+        _read(path)
+
+
+def test_other_files_are_not_touched(tmp_path):
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+    text = tmp_path / "notes.txt"
+    text.write_text("no database at all, but long enough to be taken for one" * 20)
+    for path, said in (
+        (other, "is a database, but no journal of Treadle"),
+        (text, "it is no journal, or it is damaged"),
+    ):
+        before = path.read_bytes()
+        with pytest.raises(JournalFailed, match=said):
+            SqliteJournal(path)
+        assert path.read_bytes() == before
+
+
+def test_a_file_of_a_later_version_is_refused(path):
+    _with_one_run(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {store.VERSION + 1}")
+    connection.close()
+    with pytest.raises(JournalFailed, match="was written by a later version of Treadle"):
+        SqliteJournal(path)
+
+
+def test_places_where_no_file_can_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "journal", tmp_path):
+        with pytest.raises(JournalFailed, match="cannot be opened") as failed:
+            SqliteJournal(path)
+        assert "--state PATH" in failed.value.hint
+
+
+def test_a_file_that_is_taken_away_is_noticed_at_the_next_turn(path):
+    async def write():
+        journal = SqliteJournal(path)
+        run, _ = await started(journal)
+        path.unlink()
+        with pytest.raises(JournalFailed, match="cannot be written: it is not there any more"):
+            await journal.append("r1", turn(run))
+        await journal.close()
+
+    asyncio.run(write())
+
+
+async def _append_for_ever(journal, run):
+    while True:
+        await journal.append("r1", turn(run))
+
+
+def test_a_full_disk_loses_nothing_that_was_written(path):
+    async def write():
+        journal = SqliteJournal(path)
+        run, _ = await started(journal)
+        connection = journal._store._connection
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(JournalFailed, match="the disk is full") as failed:
+            await _append_for_ever(journal, run)
+        assert failed.value.hint.startswith("make room, then resume the run")
+        await journal.close()
+
+    asyncio.run(write())
+    kept = _read(path)
+    assert Run(kept.start.program, kept.start.inputs, journal=kept.records).pending()
+
+
+def test_a_writer_waits_for_another_process(path, monkeypatch):
+    async def write():
+        journal = SqliteJournal(path)
+        run, records = await started(journal)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.create_task(journal.append("r1", records := turn(run)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        other.execute("ROLLBACK")
+        await waiting
+        assert list((await journal.read("r1")).records[-len(records) :]) == records
+        monkeypatch.setattr(store, "PATIENCE", 0.01)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalFailed, match="another process has been writing to it for"):
+            await journal.append("r1", turn(run))
+        other.close()
+        await journal.close()
+
+    asyncio.run(write())
+
+
+def test_many_claim_and_one_gets_it(path):
+    _with_one_run(path)
+
+    async def claim():
+        journals = [SqliteJournal(path) for _ in range(8)]
+        claims = await asyncio.gather(*(journal.claim("r1") for journal in journals), return_exceptions=True)
+        assert sum(not isinstance(found, Exception) for found in claims) == 1
+        for journal in journals:
+            await journal.close()
+
+    asyncio.run(claim())
+
+
+def test_what_announces_a_request_reaches_the_disk_first(path):
+    async def write():
+        journal = SqliteJournal(path)
+        seen = []
+        written = journal._store.write
+        journal._store.write = lambda batch, **how: seen.append(how["flush"]) or written(batch, **how)
+        run, _ = await started(journal, of=program("GET", "POST", "GET"))
+        for _ in range(3):
+            await journal.append("r1", turn(run))
+        await journal.close()
+        assert seen == [False, True, False, False]
+
+    asyncio.run(write())
+
+
+def test_a_long_loop_stays_small(path):
+    async def write():
+        journal = SqliteJournal(path)
+        run, start, records = begun()
+        await journal.start(start, records)
+        for number in range(2000):
+            records = turn(run, NOON + number)
+            if number % 64 == 0:
+                records.append(run.checkpoint(NOON + number))
+            await journal.append("r1", records)
+        await journal.close()
+
+    asyncio.run(write())
+    assert path.stat().st_size < 300_000
+    assert len(_read(path).records) < 400
+
+
+def test_programs_are_kept_once_and_go_with_their_last_run(path):
+    async def write():
+        journal = SqliteJournal(path)
+        for run_id in ("r1", "r2"):
+            await started(journal, run_id)
+            await journal.release(run_id)
+        counted = []
+        for run_id in ("r1", "r2"):
+            counted.append(journal._store._connection.execute("SELECT count(*) FROM programs").fetchone()[0])
+            await journal.delete(run_id)
+        counted.append(journal._store._connection.execute("SELECT count(*) FROM programs").fetchone()[0])
+        await journal.close()
+        assert counted == [1, 1, 0]
+
+    asyncio.run(write())
+
+
+def test_what_is_kept_in_memory_is_bounded(path, monkeypatch):
+    monkeypatch.setattr(sqlite, "_MOST_PROGRAMS", 2)
+
+    async def write():
+        journal = SqliteJournal(path)
+        for number in range(5):
+            await started(journal, f"r{number}", program(*["GET"] * (number + 1)))
+        for number in range(5):
+            assert len((await journal.read(f"r{number}")).start.program.entry.steps) == number + 1
+        await journal.close()
+
+    asyncio.run(write())
