@@ -9,6 +9,9 @@ import pytest
 from aiohttp import web
 
 import treadle
+from treadle.drivers.files import LocalFiles
+from treadle.engine.file_inputs import with_files
+from treadle.engine.inputs import validated
 
 FILES = Path(__file__).parent / "cases" / "cli" / "files"
 PNG = b"\x89PNG\0\xff"
@@ -44,9 +47,36 @@ def test_a_path_is_no_value_of_other_inputs(tmp_path):
         asyncio.run(_run("upload", {"photo": "x", "note": tmp_path}))
 
 
+def test_files_in_a_list_are_inputs_like_others(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(PNG)
+    file = {"type": "string", "format": "binary"}
+    schema = {"properties": {"all": {"type": "array", "items": file}}}
+    given = with_files(schema, {"all": [path, path]}, LocalFiles())
+    values, _ = validated(schema, given, "w")
+    assert [entry.path for entry in values["all"]] == [str(path), str(path)]
+    with pytest.raises(treadle.InputsInvalid, match="'/all' does not keep to 'maxItems'"):
+        validated({"properties": {"all": {"type": "array", "maxItems": 1}}}, given, "w")
+
+
+def test_a_schema_that_refers_in_a_circle_marks_no_file(tmp_path):
+    schema = {"properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"$ref": "#/$defs/b"}}}
+    given = {"a": {"file": f"@{tmp_path}"}}
+    assert with_files(schema, given, LocalFiles()) == given
+
+
 def test_a_path_that_leads_nowhere_is_refused(tmp_path):
     with pytest.raises(treadle.RunRefused, match="cannot be read: No such file"):
         asyncio.run(_run("replace", {"photo": tmp_path / "gone"}))
+
+
+def test_a_file_has_no_text_and_is_only_itself(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(PNG)
+    outcome, seen = asyncio.run(_run("misuse", {"photo": path}))
+    assert (outcome.status, seen) == ("failed", [])
+    assert "parameter 'q' in query is a file" in outcome.error.message
+    assert treadle.Binary(PNG, "image/png") != PNG
 
 
 def test_an_output_that_is_no_text():

@@ -287,6 +287,18 @@ def test_the_request_goes_out_as_it_was_made():
     assert got["headers"]["User-Agent"] == "treadle-tests"
 
 
+def test_a_request_without_a_body_says_no_type():
+    async def run():
+        handler, seen = scripted(web.Response())
+        async with serving(handler) as url, client() as http:
+            await http.send(request("POST", url))
+        return dict(seen[0].headers)
+
+    headers = asyncio.run(run())
+    assert "Content-Type" not in headers
+    assert headers["Content-Length"] == "0"
+
+
 # What goes wrong
 
 
@@ -312,6 +324,19 @@ def test_nobody_listens():
 def test_a_host_without_an_address():
     failed = _failure(request("POST", "http://host.invalid/x", body=b"x"))
     assert (failed.kind, failed.sent, failed.message) == ("dns", False, "the host 'host.invalid' has no address")
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.test"])
+def test_a_host_that_no_name_can_be(host):
+    failed = _failure(request("POST", f"http://{host}/x", body=b"x"))
+    assert (failed.kind, failed.sent, failed.hint) == ("dns", False, "check the URL; --server names another")
+    assert failed.message.startswith("the host is no name that can be looked up")
+
+
+def test_an_address_that_is_not_written_out():
+    failed = _failure(request("GET", "http://127.1/x"))
+    message = "127.1 is no URL to send a request to: it is not a canonical IPv4 address"
+    assert (failed.kind, failed.sent, failed.message) == ("url", False, message)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from served import StillClock, request, serving
 
 import treadle
@@ -20,8 +21,11 @@ from treadle.drivers.har import decoded, encoded
 from treadle.drivers.http import Http
 from treadle.drivers.recording import Recorder
 from treadle.drivers.replaying import Player
+from treadle.drivers.run import SystemClock
 from treadle.drivers.transport import Transport
 from treadle.engine.secrets import Secrets
+from treadle.files import File
+from treadle.sources.multipart import Multipart, Part
 from treadle.sources.request import HttpRequest
 
 TYPES = st.sampled_from(
@@ -32,6 +36,17 @@ TYPES = st.sampled_from(
 @given(st.binary() | st.text().map(str.encode), TYPES)
 def test_a_body_is_the_same_when_it_is_read_again(body, content_type):
     assert decoded(*encoded(body, content_type), content_type) == body
+
+
+class _Cut:
+    """Lets the limit from outside come first, as aiohttp's own does for more than five seconds: it rounds up."""
+
+    def __init__(self, inner):
+        self.connection = Connection(transport_retries=0)
+        self._inner = inner
+
+    async def exchange(self, asked, timeout):
+        return await self._inner.exchange(asked, timeout + 60)
 
 
 async def _recorded(path, handler, *effects, secrets=()):
@@ -108,6 +123,74 @@ def test_secrets_in_what_is_no_text(tmp_path):
     assert second["request"]["postData"] == {"mimeType": form[1], "text": "a=1&pw=***"}
 
 
+def test_bodies_with_files_and_parts(tmp_path):
+    """A file is named, not kept; boundaries are the same each time; a secret in a part is masked."""
+    photo = tmp_path / "cat.png"
+    photo.write_bytes(b"\x89PNG")
+    file = File(str(photo), "cat.png", "image/png")
+    inner = Multipart((Part((("A", "1"),), b"s3cr3t-value"),))
+    part = ("Content-Type", "multipart/mixed")
+    parts = Multipart((Part((("A", "0"),), file), Part((("B", "2"),), b"plain"), Part((part,), inner)))
+
+    async def handler(got: web.BaseRequest) -> web.Response:
+        return web.Response(body=await got.read(), content_type="text/plain")
+
+    effects = [
+        lambda url: request("POST", url, ("Content-Type", "multipart/form-data; charset=utf-8"), body=parts),
+        lambda url: request("PUT", url, ("Content-Type", "image/png"), body=file),
+    ]
+
+    async def run():
+        log, first, url = await _recorded(tmp_path / "r.har", handler, *effects, secrets=["s3cr3t-value"])
+        return log, first, await _again(tmp_path / "r.har", url, *effects)
+
+    log, first, again = asyncio.run(run())
+    assert b"\x89PNG" in first[0].body
+    assert first[1] == again[1]
+    kind = "multipart/form-data; charset=utf-8; boundary=recorded"
+    posted, put = (entry["request"] for entry in log["entries"])
+    assert posted["headers"] == [{"name": "Content-Type", "value": kind}]
+    assert posted["postData"]["mimeType"] == kind
+    assert posted["postData"]["text"].split("\r\n") == [
+        "--recorded", "A: 0", "", "<file cat.png>", "--recorded", "B: 2", "", "plain",
+        "--recorded", "Content-Type: multipart/mixed; boundary=inner-recorded", "",
+        "--inner-recorded", "A: 1", "", "***", "--inner-recorded--", "", "--recorded--", "",
+    ]  # fmt: skip
+    assert put["postData"] == {"mimeType": "image/png", "text": "<file cat.png>"}
+
+
+@pytest.mark.parametrize("waits", ["for its answer", "for its turn"])
+def test_a_step_whose_time_was_over(waits, tmp_path):
+    """The step's own limit ends an exchange from outside; the replay comes to the same."""
+    hold = asyncio.Event()
+
+    async def handler(got: web.BaseRequest) -> web.Response:
+        await hold.wait()
+        return web.Response()
+
+    rate = ("1/h",) if waits == "for its turn" else ()
+
+    async def run():
+        async with serving(handler) as url:
+            transport = Transport(Connection(rate=rate), "treadle-tests")
+            recorder = Recorder(str(tmp_path / "r.har"), SystemClock())
+            page = recorder.page("w", _Cut(transport), Secrets())
+            asked = structs.replace(request("GET", url), timeout=0.05)
+            if rate:
+                hold.set()
+                await transport.exchange(HttpRequest("GET", url), 1.0)
+            recorded = await Http(page, SystemClock()).send(asked)
+            hold.set()
+            await transport.close()
+            assert recorder.save() is None
+        player = Player(str(tmp_path / "r.har"), Connection())
+        return recorded, await Http(player.run("w", Secrets()), player.clock).send(asked)
+
+    recorded, again = asyncio.run(run())
+    assert (recorded.kind, recorded.sent) == ("timeout", waits == "for its answer")
+    assert again == recorded
+
+
 def test_a_token_that_was_forgotten_is_masked_in_its_own_answer(tmp_path):
     """A run keeps a bounded number of those that it learns; the recording looks at each answer once more."""
 
@@ -117,6 +200,15 @@ def test_a_token_that_was_forgotten_is_masked_in_its_own_answer(tmp_path):
     effects = [lambda url, n=n: request("GET", f"{url}/{n}") for n in range(3)]
     log, _, _ = asyncio.run(_recorded(tmp_path / "r.har", handler, *effects))
     assert {entry["response"]["content"]["text"] for entry in log["entries"]} == {'{"access_token": "***"}'}
+
+
+def _body_of(written):
+    if "file" in written:
+        return File(f"/files/{written['file']}", written["file"])
+    if "multipart" in written:
+        parts = [Part(tuple(headers.items()), _body_of(content)) for headers, content in written["multipart"]]
+        return Multipart(tuple(parts))
+    return written["body"].encode() if "body" in written else None
 
 
 @pytest.mark.parametrize("case", cases("drivers/matching.yaml"))
@@ -130,7 +222,7 @@ def test_which_requests_fit(case, tmp_path):
     (tmp_path / "r.har").write_text(json.dumps({"log": log}), "utf-8")
     tape = Player(str(tmp_path / "r.har"), Connection()).run("w", Secrets(case.get("secrets", ())))
     headers = (("Content-Type", asked["type"]),) if "type" in asked else ()
-    body = asked["body"].encode() if "body" in asked else None
+    body = _body_of(asked)
     made = HttpRequest(asked["method"], asked["url"].partition("#")[0], headers, body)
     if case.get("fits"):
         assert asyncio.run(tape.exchange(made, 1.0)).status == 204

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import msgspec
@@ -15,6 +16,7 @@ from treadle.engine import journal
 from treadle.engine.effects import HttpResponse, SendHttp
 from treadle.engine.interpreter import Run
 from treadle.engine.messages import Response
+from treadle.engine.state import State
 from treadle.expressions.evaluate import Missing
 from treadle.files import Binary
 
@@ -34,6 +36,19 @@ def _check_request(effect, wanted):
         assert request.body.decode() == wanted["body"]
     if "timeout" in wanted:
         assert effect.timeout == wanted["timeout"]
+
+
+def test_a_run_that_has_ended_is_not_kept_by_itself():
+    """Without a circle in it, its bodies and secrets go with the last who asks for them, and no collector has to search."""
+    gc.collect()
+    gc.disable()
+    try:
+        for (case,) in (entry.values for entry in CASES):
+            play(Run(program(case), case.get("inputs", {}), limits(case)), case["script"])
+        left = [kept for kept in gc.get_objects() if isinstance(kept, State)]
+    finally:
+        gc.enable()
+    assert left == []
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -59,6 +59,13 @@ def test_a_plan_knows_what_it_can_know(case):
         assert text not in shown or text not in written
 
 
+def test_secret_inputs_are_looked_for_so_deep_and_no_deeper():
+    value: object = "a-password"
+    for _ in range(200):
+        value = [value]
+    assert list(secret_values({"a": value}, (), None)) == []
+
+
 def test_what_is_known_is_not_sent_for_again():
     """A poll with an input in its header costs nothing more."""
     header = {"name": "Authorization", "in": "header", "value": "Bearer {$inputs.key}"}

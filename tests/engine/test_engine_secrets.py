@@ -37,6 +37,7 @@ def _sent(location, value, **spec):
 @given(SECRET)
 @example("%2F/ +&")
 @example('a"\\b')
+@example("000\\")
 def test_a_secret_is_found_in_every_encoding(secret):
     hide = Secrets([secret]).text
     escaped = json.dumps(secret)[1:-1]

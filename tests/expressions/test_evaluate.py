@@ -6,10 +6,12 @@ import pytest
 from worlds import Said, world
 
 from loader import cases
+from treadle.errors import ExpressionInvalid
 from treadle.expressions.dialect import Names, read_operand
 from treadle.expressions.evaluate import Context, Missing, evaluate
 from treadle.expressions.syntax import Template, parse, parse_template
 from treadle.expressions.words import kind, to_text
+from treadle.files import File
 
 
 def is_same(left, right) -> bool:
@@ -120,3 +122,16 @@ def test_header_of_a_request_is_asked_for_once_by_its_name():
     context = Context()
     context.request = Said({"x-a": "1"})
     assert evaluate(parse("$request.header.X-A"), context) == "1"
+
+
+def test_what_has_no_text():
+    deep: list = []
+    for _ in range(100_000):
+        deep = [deep]
+    for value, why in (
+        (File("/a", "a"), "a file has no text"),
+        ([File("/a", "a")], "a value with a file"),
+        (deep, "nests"),
+    ):
+        with pytest.raises(ExpressionInvalid, match=why):
+            to_text(value)

@@ -53,6 +53,16 @@ def test_a_body(case):
     assert _shown(encode_body(_value(case["payload"]), case["type"], *media)) == case.get("parts", case.get("body"))
 
 
+def test_parts_in_parts_have_an_end():
+    described: dict = {"contentType": "multipart/mixed"}
+    payload: list = ["x"]
+    for _ in range(12):
+        described, payload = {"contentType": "multipart/mixed", "itemEncoding": described}, [payload]
+    spec = read_body({"content": {"multipart/mixed": {"itemEncoding": described}}}, Registry(), "a")
+    with pytest.raises(RequestInvalid, match="deeper than 10"):
+        encode_body(payload, "multipart/mixed", spec.media["multipart/mixed"])
+
+
 FILE = File("/files/x.png", "x.png", "image/png")
 
 

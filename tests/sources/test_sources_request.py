@@ -6,6 +6,7 @@ import pytest
 
 from arguments import argument
 from loader import cases
+from treadle.files import File
 from treadle.sources.operation import Operation, ParameterSpec, query_conflict, undeclared
 from treadle.sources.request import Argument, RequestInvalid, build_request
 
@@ -43,6 +44,16 @@ def test_style_examples_of_the_specification(case, kind):
         "cookie": dict(request.headers).get("Cookie"),
     }
     assert written[location] == case[kind]
+
+
+def test_a_file_in_a_list_has_no_text():
+    spec = ParameterSpec("q", "query")
+    operation = Operation("api", "GET", "/x", SERVER)
+    file = File("/files/a", "a")
+    assert repr(file) == "<File /files/a>"
+    for value in ([file], [[file]]):
+        with pytest.raises(RequestInvalid, match="has no form as text"):
+            build_request(operation, SERVER, [Argument(spec, value)], None)
 
 
 @pytest.mark.parametrize("case", cases("sources/requests.yaml"))

@@ -64,6 +64,23 @@ def _plain(value):
     return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
+def test_an_algorithm_that_this_machine_lacks(monkeypatch):
+    monkeypatch.setattr("hashlib.algorithms_available", {"md5"})
+    found = digest.challenge(['Digest realm="r", nonce="n", algorithm=SHA-256, Digest realm="r", nonce="m"'])
+    assert (found.nonce, found.algorithm) == ("m", "MD5")
+
+
+def test_a_credential_shows_nothing():
+    credential = Credential(SCHEMES["key"], token="hunter2222")
+    assert repr(credential) == "<Credential for key>"
+
+
+def test_a_token_url_that_is_none():
+    schemes = {"o": {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "http://["}}}}
+    found = read_security({"security": [{"o": []}]}, None, schemes, Registry({URI: {}}), URI, "api")
+    assert at_server(found, "https://api.test/")[0][0].flows[0].token_url is None
+
+
 def test_a_scheme_in_a_document_that_is_not_there_yet_is_asked_for():
     schemes = {"key": {"$ref": "schemes.yaml#/key"}}
     with pytest.raises(DocumentsMissing) as missing:
@@ -85,6 +102,8 @@ def test_what_is_left_for_credentials(case):
         ([], None),
         (['Basic realm="x"'], None),
         (["Digest"], None),
+        (["", "@@"], None),
+        (['Digest realm="r", nonce="n", @@'], ("r", "n", "MD5", None)),
         (['Digest realm="x"'], None),
         (['Digest realm="x", nonce="n", algorithm=SHA-1'], None),
         (['Digest realm="x", nonce="n", qop="auth-int"'], None),

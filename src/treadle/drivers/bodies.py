@@ -18,6 +18,12 @@ RECORDED_BOUNDARY = "recorded"
 """The boundary of multipart bodies in recordings, where nothing has to be kept apart by chance."""
 
 
+Headers = tuple[tuple[str, str], ...]
+
+NAMED_FILE = b"<file "
+"""How what stands in recordings for the bytes of a file begins."""
+
+
 class FileUnreadable(Exception):
     """A file that is to be sent cannot be read, or changed while it was sent."""
 
@@ -101,17 +107,26 @@ class Outgoing:
                 yield read
 
 
-def described(body: bytes | File | Multipart | None) -> bytes:
-    """Give a body as a recording keeps it: boundaries are always the same, and a file is named in place of its bytes."""
+def described(request: HttpRequest) -> HttpRequest:
+    """Give a request as a recording keeps it: boundaries are always the same, and a file is named in place of its bytes."""
+    if request.body is None or isinstance(request.body, bytes):
+        return request
+    headers, body = _described(request.headers, request.body, RECORDED_BOUNDARY)
+    return HttpRequest(request.method, request.url, headers, body)
+
+
+def _described(headers: Headers, body: bytes | File | Multipart, boundary: str) -> tuple[Headers, bytes]:
     if isinstance(body, File):
-        return f"<file {body.name}>".encode()
-    if not isinstance(body, Multipart):
-        return body or b""
+        return headers, NAMED_FILE + f"{body.name}>".encode()
+    if isinstance(body, bytes):
+        return headers, body
     pieces = []
-    for headers, content in body.parts:
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        pieces += [f"--{RECORDED_BOUNDARY}\r\n{head}\r\n".encode(), described(content), b"\r\n"]
-    return b"".join([*pieces, f"--{RECORDED_BOUNDARY}--\r\n".encode()])
+    for part in body.parts:
+        own, content = _described(*part, f"inner-{boundary}")
+        head = "".join(f"{name}: {value}\r\n" for name, value in own)
+        pieces += [f"--{boundary}\r\n{head}\r\n".encode(), content, b"\r\n"]
+    headers = tuple((name, _with_boundary(name, value, boundary)) for name, value in headers)
+    return headers, b"".join([*pieces, f"--{boundary}--\r\n".encode()])
 
 
 def _with_boundary(name: str, value: str, boundary: str) -> str:

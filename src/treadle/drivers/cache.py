@@ -14,6 +14,8 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
+from treadle.sources.media import charset_of
+
 MAX_ENTRIES = 500
 """How many documents are kept; the oldest go first."""
 LONGEST_FRESH = 24 * 3600.0
@@ -144,12 +146,6 @@ def _lifetime(control: str, age: str) -> float:
     if said is None or "no-cache" in control:
         return 0.0
     return min(float(said[1]), LONGEST_FRESH) - (float(age) if age.isdecimal() and len(age) < 19 else 0.0)
-
-
-def charset_of(content_type: str) -> str | None:
-    """Give the charset that a Content-Type names (RFC 9110 section 8.3.2), or None."""
-    found = re.search(r";\s*charset\s*=\s*\"?([^\s;\"]+)", content_type, re.IGNORECASE)
-    return found[1] if found else None
 
 
 def _plain(value: str | None) -> str | None:

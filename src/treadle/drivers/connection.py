@@ -50,6 +50,10 @@ class Departed(EffectFailed):
     """A run asks for something that a recording has no answer to."""
 
 
+class NotConnected(Exception):
+    """There is no connection, for the reason that is its `__cause__`; no request was sent."""
+
+
 class Exchange(Protocol):
     """Sends one request and brings its answer: over the network, from a recording, or recording it on the way."""
 

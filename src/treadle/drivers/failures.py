@@ -29,13 +29,19 @@ _HINTS = {
 """What to do where another CA would not help, by OpenSSL's codes (X509_V_ERR_...)."""
 
 
-def unreached(error: BaseException | None, proxy: str | None) -> HttpFailed:  # noqa: C901 - a table
+def unreached(error: BaseException | None, proxy: str | None) -> HttpFailed:  # noqa: C901, PLR0912 - a table
     """Say why there is no connection, over `proxy` where one was used; nothing was sent."""
     match error:
         case AddressRefused():
             return HttpFailed("policy", error.refusal.message, error.refusal.hint)
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+        case aiohttp.NonHttpUrlClientError():
             return HttpFailed("url", f"{error} is no URL to send a request to", _SERVER_URL)
+        case aiohttp.InvalidURL():
+            why = f": it {error.description}" if error.description else ""
+            return HttpFailed("url", f"{error.url} is no URL to send a request to{why}", _SERVER_URL)
+        case UnicodeError():
+            message = "the host is no name that can be looked up: a part of it is empty or has more than 63 letters"
+            return HttpFailed("dns", message, "check the URL; --server names another")
         case aiohttp.ClientConnectorCertificateError():
             return _untrusted(error, proxy)
         case aiohttp.ClientConnectorSSLError():

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from treadle.drivers.cache import DocumentCache, Entry, charset_of
+from treadle.drivers.cache import DocumentCache, Entry
 from treadle.drivers.connection import Exchange
 from treadle.drivers.http import Http
 from treadle.drivers.redirects import origin
@@ -13,6 +13,7 @@ from treadle.drivers.texts import Text, decoded
 from treadle.drivers.urls import opens_by_query, shown_url
 from treadle.engine.effects import HttpFailed, HttpResponse, SendHttp
 from treadle.errors import RunRefused
+from treadle.sources.media import charset_of
 from treadle.sources.request import HttpRequest
 from treadle.sources.servers import without_user
 

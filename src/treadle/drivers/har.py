@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.errors import RunRefused
+from treadle.sources.media import charset_of
 from treadle.version import __version__
 
 CREATOR = {"name": "Treadle", "version": __version__}
@@ -154,7 +155,7 @@ def read_archive(path: Path) -> Log:
 
 def encoded(body: bytes, content_type: str) -> tuple[str, str | None]:
     """Give a body as text, or in base64 where it is none: the text, and `base64` or None."""
-    charset = charset_of(content_type)
+    charset = charset_of(content_type) or "utf-8"
     try:
         text = body.decode(charset)
         if text.encode(charset) == body:
@@ -172,15 +173,6 @@ def decoded(text: str, encoding: str | None, content_type: str) -> bytes:
         except (binascii.Error, ValueError):
             return text.encode()
     try:
-        return text.encode(charset_of(content_type))
+        return text.encode(charset_of(content_type) or "utf-8")
     except (LookupError, ValueError):
         return text.encode(errors="replace")
-
-
-def charset_of(content_type: str) -> str:
-    """Give the charset that a content type names, UTF-8 where it names none."""
-    for parameter in content_type.split(";")[1:]:
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "charset":
-            return value.strip().strip('"')
-    return "utf-8"

@@ -165,11 +165,16 @@ async def _in_time(exchange: Send, request: HttpRequest, timeout: float, left: f
         async with asyncio.timeout(left + LATE):
             return await exchange(request, timeout)
     except TimeoutError as error:
-        if unsent(error):
-            hint = "the step's own timeout; waiting for a turn (--rate, the server's limits) and a connection counts in"
-            return HttpFailed("timeout", f"it could not be sent within {left:.3g} s", hint)
-        hint = "the step's own timeout, or what was left of it"
-        return HttpFailed("timeout", f"no answer within {left:.3g} s", hint, sent=True)
+        return out_of_time(left, sent=not unsent(error))
+
+
+def out_of_time(seconds: float, *, sent: bool) -> HttpFailed:
+    """Say that a step's own time was over before there was an answer."""
+    if not sent:
+        hint = "the step's own timeout; waiting for a turn (--rate, the server's limits) and a connection counts in"
+        return HttpFailed("timeout", f"it could not be sent within {seconds:.3g} s", hint)
+    hint = "the step's own timeout, or what was left of it"
+    return HttpFailed("timeout", f"no answer within {seconds:.3g} s", hint, sent=True)
 
 
 def _cookie_url(url: str) -> Any:

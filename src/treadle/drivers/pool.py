@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from treadle.drivers.connection import NotConnected
 from treadle.drivers.policy import Policy, Refusal
 from treadle.drivers.run import UNSENT
 
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
-
-
-class NotConnected(Exception):
-    """There is no connection, for the reason that is its `__cause__`; no request was sent."""
 
 
 class AddressRefused(Exception):

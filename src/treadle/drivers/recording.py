@@ -3,6 +3,7 @@
 What is recorded is kept in memory until the end: only then is everything known that is secret.
 """
 
+import asyncio
 import base64
 import os
 import stat
@@ -14,12 +15,13 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 import msgspec
+from msgspec import structs
 
 from treadle.document.nesting import nests_too_deeply
 from treadle.drivers.bodies import described
 from treadle.drivers.connection import Connection, Exchange
 from treadle.drivers.har import BINARY, CREATOR, encoded
-from treadle.drivers.run import Clock
+from treadle.drivers.run import Clock, unsent
 from treadle.drivers.urls import shown_url
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.engine.secret_flows import answered, credential
@@ -64,6 +66,10 @@ class Page:
         result: HttpResponse | HttpFailed = INTERRUPTED
         try:
             result = await self._inner.exchange(request, timeout)
+        except asyncio.CancelledError as error:
+            if unsent(error):
+                result = structs.replace(INTERRUPTED, sent=False)
+            raise
         finally:
             if isinstance(result, HttpResponse):
                 # A poll brings the same again and again: it is kept once.
@@ -195,6 +201,7 @@ def _request(request: HttpRequest, secrets: Secrets) -> dict[str, Any]:
     query = url.partition("#")[0].partition("?")[2]
     pairs = [pair.partition("=") for pair in query.split("&")] if query else []
     cookies = [value for name, value in request.headers if name.lower() == "cookie"]
+    request = described(request)
     content_type, content = sent_content(request)
     shown: dict[str, Any] = {
         "method": request.method,
@@ -213,9 +220,10 @@ def _request(request: HttpRequest, secrets: Secrets) -> dict[str, Any]:
 
 
 def sent_content(request: HttpRequest) -> tuple[str, bytes]:
-    """Give the content type of a request and its body as bytes."""
+    """Give the content type of a request and its body as bytes; a file is only named there."""
+    request = described(request)
     content_type = next((value for name, value in request.headers if name.lower() == "content-type"), "")
-    return content_type, described(request.body)
+    return content_type, request.body if isinstance(request.body, bytes) else b""
 
 
 def _cookie_names(text: str) -> Iterator[str]:

@@ -13,12 +13,15 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from treadle.drivers.bodies import NAMED_FILE
 from treadle.drivers.connection import Connection, Departed, Exchange
 from treadle.drivers.har import CREATOR, Entry, Log, read_archive
+from treadle.drivers.http import out_of_time
 from treadle.drivers.recording import INTERRUPTED, SHARED, sent_content
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.engine.secrets import MASK, Secrets
 from treadle.expressions.words import shortened
+from treadle.files import File
 from treadle.pointer import dump
 from treadle.sources.request import HttpRequest
 
@@ -73,12 +76,16 @@ class Tape:
         Raises:
             Departed: there is none.
         """
-        del timeout  # how long it took is recorded
         await asyncio.sleep(0)
         entry = self._next(request)
+        took = (entry.time or 0.0) / 1000
         if entry.unanswered is not None and entry.unanswered.kind == INTERRUPTED.kind:
-            raise Departed(f"the recording {self._player.name} ends here: {INTERRUPTED.message}")
-        self._player.clock.skip((entry.time or 0.0) / 1000)
+            if took < timeout:
+                raise Departed(f"the recording {self._player.name} ends here: {INTERRUPTED.message}")
+            # It was the step's own time-out that interrupted it.
+            self._player.clock.skip(took)
+            return out_of_time(timeout, sent=entry.unanswered.sent)
+        self._player.clock.skip(took)
         return entry.result()
 
     def _next(self, request: HttpRequest) -> Entry:
@@ -197,8 +204,8 @@ def _difference(entry: Entry, request: HttpRequest) -> tuple[str, str, str] | No
     data = entry.request.post_data
     recorded = b"" if data is None else data.content()
     content_type, body = sent_content(request)
-    if recorded == body:
-        return None
+    if recorded == body or (isinstance(request.body, File) and not recorded.startswith(NAMED_FILE)):
+        return None  # another tool keeps the bytes of a file, which is not read here
     for read in (_json, _multipart):
         wanted, found = read(recorded, data.mime_type if data else ""), read(body, content_type)
         if wanted is not None and found is not None:
@@ -216,11 +223,17 @@ def _json(body: bytes, content_type: str) -> Any:
 
 
 def _multipart(body: bytes, content_type: str) -> Any:
-    """Give the text of a multipart body with its boundary, which is another each time, made the same."""
+    """Give the parts of a multipart body, whose boundary is another each time; of files no more than their header fields."""
     found = _BOUNDARY.search(content_type)
     if found is None or not content_type.lower().startswith("multipart/"):
         return None
-    return body.decode("latin-1").replace(found[1], "boundary")
+    parts = f"\r\n{body.decode('latin-1')}".split(f"\r\n--{found[1]}")
+    return [_without_file(part) for part in parts[1:-1]]
+
+
+def _without_file(part: str) -> str:
+    head, blank, content = part.partition("\r\n\r\n")
+    return f"{head}{blank}" if "filename=" in head else f"{head}{blank}{content}"
 
 
 def _differences(wanted: Any, found: Any, way: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:

@@ -70,7 +70,9 @@ def _present(context: ssl.SSLContext, connection: Connection, certificate: str) 
             message = f"the key of --client-cert {certificate} cannot be used: {what}"
             hint = "set the environment variable TREADLE_CLIENT_KEY_PASSWORD"
             raise RunRefused(message, hint=hint) from error
-        message = f"--client-cert {certificate} cannot be used: {first_line(error)}"
+        no_pem = isinstance(error, ssl.SSLError) and error.reason is None
+        what = "it is not in PEM form" if no_pem else first_line(error)
+        message = f"--client-cert {certificate} cannot be used: {what}"
         hint = "give certificate and key in PEM form; the key as --client-key"
         raise RunRefused(message, hint=hint) from error
 

@@ -10,13 +10,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
-from treadle.drivers.connection import Connection
+from treadle.drivers.connection import Connection, NotConnected
 from treadle.drivers.proxies import VARIABLES, environment_proxies, passwords, proxy_for, shown
 from treadle.drivers.run import UNSENT, Clock, SystemClock, unsent
 from treadle.drivers.sockets import SCHEME, socket_and_url
 from treadle.drivers.turns import Turns, read_rates
 from treadle.engine.effects import HttpFailed, HttpResponse
-from treadle.sources.request import IDEMPOTENT_METHODS, HttpRequest
+from treadle.sources.request import IDEMPOTENT_METHODS, SAFE_METHODS, HttpRequest
 
 if TYPE_CHECKING:
     import ssl
@@ -34,6 +34,7 @@ CODINGS = frozenset({"br", "deflate", "gzip", "identity", "zstd"})
 """What aiohttp decodes, with the packages that this one brings; all of it but identity is said in Accept-Encoding."""
 _HEAD = 64 * 1024
 """The longest header field that is read, in bytes; tokens and policies of real servers are over aiohttp's 8 KiB."""
+_NO_TYPE = ("Content-Type",)
 _CONNECTING = 0.9
 """The share of a request's time in which its connection must be there, where no other limit is set."""
 
@@ -125,7 +126,9 @@ class Transport:
         else:
             await self._slots.acquire()  # at once: there is one
         try:
-            return await self._sent(request, url, timeout, way)
+            if request.body is None or type(request.body) is bytes:
+                return await self._answer(request, url, timeout, way)
+            return await self._in_pieces(request, url, timeout, way)
         finally:
             self._slots.release()
             if host_slots is not None:
@@ -149,9 +152,10 @@ class Transport:
         limit = self.connection.max_connections_per_host
         return None if limit is None else self._host_slots.setdefault(origin, asyncio.Semaphore(limit))
 
-    async def _sent(self, request: HttpRequest, url: "URL", timeout: float, way: "_Way") -> HttpResponse | HttpFailed:
-        if request.body is None or type(request.body) is bytes:
-            return await self._answer(request, url, timeout, way)
+    async def _in_pieces(
+        self, request: HttpRequest, url: "URL", timeout: float, way: "_Way"
+    ) -> HttpResponse | HttpFailed:
+        """Send a request whose body is read while it is sent."""
         from treadle.drivers.bodies import FileUnreadable, Outgoing  # noqa: PLC0415 - few requests have such a body
 
         try:
@@ -169,8 +173,6 @@ class Transport:
         """Send a request over a connection; `sending` is its body where that is read while it is sent."""
         import aiohttp  # noqa: PLC0415 - see above
 
-        import treadle.drivers.pool  # noqa: PLC0415 - it imports aiohttp; a `from` would cost as much as a small answer
-
         secured = url.scheme == "https" or (way.proxy or "").startswith("https:")
         try:
             response = await self._session(request.method, way).request(
@@ -182,12 +184,14 @@ class Transport:
                 timeout=_timeouts(timeout, self.connection.connect_timeout, self.connection.read_timeout),
                 ssl=self._context() if secured else True,
                 proxy=way.proxy,
+                # A request without a body has no type; aiohttp would say one for some of them. Costs too much for all.
+                skip_auto_headers=_NO_TYPE if request.body is None and request.method not in SAFE_METHODS else None,
             )
             try:
                 body = await self._body(response)
             finally:
                 response.release()
-        except treadle.drivers.pool.NotConnected as error:
+        except NotConnected as error:
             from treadle.drivers.failures import unreached  # noqa: PLC0415 - where nothing fails it is not needed
 
             return unreached(error.__cause__, way.proxy)

@@ -12,7 +12,7 @@ import msgspec
 from treadle.document.nesting import DEEPEST, nests_too_deeply
 from treadle.expressions.evaluate import Missing
 from treadle.files import Binary
-from treadle.sources.media import is_binary, is_json, is_text, is_xml
+from treadle.sources.media import charset_of, is_binary, is_json, is_text, is_xml
 
 _NO_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
 """Codecs of Python that no answer is written in, and whose reading differs between versions."""
@@ -43,7 +43,7 @@ def read_answer(body: bytes, content_type: str, status: int) -> Answer:
         return _json(body, content_type, status)
     if is_binary(content_type):
         return Answer(Binary(body, content_type))
-    if is_text(content_type) or _charset(content_type):
+    if is_text(content_type) or charset_of(content_type):
         return Answer(_text(body, content_type))
     # Of a type that nobody knows, the content tells.
     text = _plain_text(body)
@@ -118,7 +118,7 @@ def _plain_text(body: bytes) -> str | None:
 
 
 def _text(body: bytes, content_type: str) -> str:
-    given = _charset(content_type) or _own_charset(body, content_type)
+    given = charset_of(content_type) or _own_charset(body, content_type)
     try:
         charset = codecs.lookup(given).name
         text = body.decode("utf-8" if charset in _NO_CHARSETS else charset, errors="replace")
@@ -134,11 +134,3 @@ def _own_charset(body: bytes, content_type: str) -> str:
             return charset
     declared = _XML_ENCODING.match(body[:200]) if is_xml(content_type) else None
     return "utf-8" if declared is None else declared[1].decode()
-
-
-def _charset(content_type: str) -> str:
-    for parameter in content_type.split(";")[1:]:
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "charset":
-            return value.strip().strip('"')
-    return ""

@@ -17,6 +17,7 @@ from treadle.engine.secret_inputs import SECRET_NAME
 from treadle.errors import ExpressionInvalid, RequestInvalid, TreadleError
 from treadle.expressions import payload, selectors
 from treadle.expressions.dialect import Finding
+from treadle.expressions.syntax import Template
 from treadle.expressions.words import kind
 from treadle.pointer import Path
 from treadle.sources.bodies import body_hint, content_type_of, has_form
@@ -25,6 +26,7 @@ from treadle.sources.media import media_type
 from treadle.sources.operation import BodySpec, Operation, ParameterSpec, query_conflict, undeclared
 from treadle.sources.parameters import writer
 from treadle.sources.references import DocumentsMissing, DocumentUnavailable
+from treadle.sources.request import HttpRequest
 from treadle.sources.servers import ServerInvalid
 
 _OUT_OF_REACH = Operation("", "GET", "/", "http://out-of-reach.invalid")
@@ -180,7 +182,22 @@ def _operation_step(scope: Scope, step: model.Step) -> program.Call | None:
     arguments = _arguments(scope, step, operation)
     body = _body(scope, step, operation.body, operation.method)
     secret = _flows(scope, operation, arguments, body)
-    return program.Call(operation, server, arguments, body, secret, _given(scope, step, operation.source))
+    given = _given(scope, step, operation.source)
+    settled = bool(operation.security) and _settled(operation, arguments)
+    return program.Call(operation, server, arguments, body, secret, given, settled=settled)
+
+
+def _settled(operation: Operation, arguments: Iterable[program.Argument]) -> bool:
+    """Say whether the header fields that a step sends in any case are what its operation requires."""
+    from treadle.sources.security import unmet  # noqa: PLC0415 - many descriptions have no security
+
+    sure = (argument.spec for argument in arguments if _always_sent(argument.value))
+    headers = tuple((spec.name, "") for spec in sure if spec.location == "header")
+    return not unmet(operation.security, HttpRequest(operation.method, "", headers))
+
+
+def _always_sent(value: payload.Payload) -> bool:
+    return isinstance(value, Template) or (isinstance(value, payload.Constant) and isinstance(value.value, str))
 
 
 def _undescribed_step(scope: Scope, step: model.Step) -> program.Call | None:

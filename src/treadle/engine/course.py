@@ -455,6 +455,8 @@ class Course:
         outputs = self.state.workflow_outputs(frames[0], now, warn=status == "succeeded") if frames else {}
         self.outcome = Outcome(status, outputs, failure)
         self.state.records.append(records.RunEnded(now, status, outputs, failure))
+        for frame in frames:
+            frame.leave_message()  # a response knows the run that it warns: together they would stay in memory
 
 
 def _of_action(action: Action, step_id: str, failure: Failure) -> Failure:

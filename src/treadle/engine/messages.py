@@ -45,23 +45,18 @@ class Request:
 class Response:
     """`$response`: the body is read when it is first asked for; `warn` takes a rule and a message."""
 
-    __slots__ = ("_body", "_headers", "_warn", "response")
+    __slots__ = ("_body", "_warn", "response")
 
     def __init__(self, response: HttpResponse, warn: Callable[[str, str], None] | None = None) -> None:
         self.response = response
         self._warn = warn
-        self._headers: dict[str, str] | None = None
         self._body: Any = _UNREAD
 
     def header(self, name: str) -> Any:
         """Give one header field; several of a name are joined by commas (RFC 9110 section 5.3)."""
-        if self._headers is None:
-            headers: dict[str, str] = {}
-            for field, value in self.response.headers:
-                key = field.lower()
-                headers[key] = f"{headers[key]}, {value}" if key in headers else value
-            self._headers = headers
-        return self._headers.get(name.lower())
+        wanted = name.lower()
+        found = [value for field, value in self.response.headers if field.lower() == wanted]
+        return ", ".join(found) if found else None
 
     def query(self, name: str) -> Any:
         """A response has no query."""

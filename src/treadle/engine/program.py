@@ -55,7 +55,9 @@ class Given(Struct, frozen=True):
 class Call(Struct, frozen=True, tag=True):
     """An operation with everything it takes; `server` is the base URL it is sent to.
 
-    `url` stands in place of server and path where `x-operation` gives an expression.
+    Attributes:
+        url: stands in place of server and path where `x-operation` gives an expression.
+        settled: the step itself always sets what the operation requires, so nobody's credential is asked for.
     """
 
     operation: Operation
@@ -65,6 +67,7 @@ class Call(Struct, frozen=True, tag=True):
     flows: tuple[Flow, ...] = ()
     given: tuple[Given, ...] = ()
     url: Payload | None = None
+    settled: bool = False
 
 
 class WorkflowCall(Struct, frozen=True, tag=True):

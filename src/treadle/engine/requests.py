@@ -63,7 +63,7 @@ def security_of(call: Call, request: HttpRequest, context: Context) -> tuple[Alt
         from treadle.engine.credentials import credentials_of  # noqa: PLC0415 - few documents have x-security
 
         credentials = credentials_of(call.given, context)
-    if not call.operation.security:
+    if call.settled or not call.operation.security:
         return (), credentials
     from treadle.sources.security import unmet  # noqa: PLC0415 - many descriptions have no security
 

@@ -169,7 +169,7 @@ def _character(character: str) -> str:
     units = "".join(rf"{_escapes(1)}u{utf_16[at : at + 4]}" for at in range(0, len(utf_16), 4))
     ways = [rf"(?i:{units})", "".join(map(_in_url, escape(character)))]
     if character == BACKSLASH:
-        ways.append(_escapes(1))
+        ways.insert(1, _escapes(1))  # as many as there are, before one of them is taken for the whole
     else:
         least, last = (1, in_json[-1]) if len(in_json) == 2 and in_json[-1] != character else (0, character)
         ways += [_escapes(least) + _in_url(last), _in_url(character)]

@@ -8,7 +8,7 @@ import msgspec
 from treadle.errors import RequestInvalid
 from treadle.files import Binary, File, in_words
 from treadle.sources.media import is_json, is_range, media_type
-from treadle.sources.multipart import Multipart, put_together
+from treadle.sources.multipart import Multipart, encoded, put_together
 from treadle.sources.operation import FORM, BodySpec, Encoding, MediaSpec, ParameterSpec
 from treadle.sources.parameters import text_of, writer
 
@@ -25,7 +25,7 @@ def encode_body(payload: Any, content_type: str, spec: MediaSpec = _PLAIN) -> Bo
         RequestInvalid: the payload has no form in that type.
     """
     if isinstance(payload, str):
-        return payload.encode()
+        return encoded(payload, content_type)
     if is_json(content_type) and not isinstance(payload, File | Binary):
         return _json(payload)
     kind = media_type(content_type)
@@ -39,7 +39,7 @@ def encode_body(payload: Any, content_type: str, spec: MediaSpec = _PLAIN) -> Bo
     elif kind == FORM and isinstance(payload, dict):
         return form_fields(payload, spec).encode()
     elif kind.startswith("text/") and _is_scalar(payload):
-        return text_of(payload).encode()
+        return encoded(text_of(payload), content_type)
     what = in_words(payload) or f"a payload of type {type(payload).__name__}"
     raise RequestInvalid(f"{what} cannot be written as {content_type}", hint=body_hint(kind))
 

@@ -23,6 +23,15 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
+def charset_of(content_type: str) -> str | None:
+    """Give the charset that a content type names (RFC 9110 section 8.3.2), or None."""
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip('"') or None
+    return None
+
+
 def is_json(content_type: str) -> bool:
     """Say whether a content type is a JSON one: `application/json` or a `+json` suffix (RFC 6839 section 3.1)."""
     return media_type(content_type).endswith(("/json", "+json"))

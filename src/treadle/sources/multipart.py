@@ -10,8 +10,8 @@ import msgspec
 
 from treadle.errors import RequestInvalid
 from treadle.files import Binary, File
-from treadle.sources.media import is_json, is_range, media_type
-from treadle.sources.operation import Encoding, MediaSpec
+from treadle.sources.media import charset_of, is_json, is_range, media_type
+from treadle.sources.operation import FORM, Encoding, MediaSpec
 from treadle.sources.parameters import text_of
 
 OCTETS = "application/octet-stream"
@@ -120,7 +120,24 @@ class _Writing:
             chosen = "text/plain; charset=utf-8"  # there the default is US-ASCII (RFC 2046 section 5.2)
         if chosen is not None and is_json(chosen):
             return chosen, msgspec.json.encode(value)  # a string with its quotes
-        return chosen, text_of(value).encode()
+        return chosen, encoded(text_of(value), chosen or "")
+
+
+def encoded(text: str, content_type: str) -> bytes:
+    """Give a text in the charset that its media type names; JSON and forms are UTF-8 whatever that is.
+
+    Raises:
+        RequestInvalid: it has letters that are not in that charset, or nobody knows it.
+    """
+    charset = charset_of(content_type)
+    if charset is None or is_json(content_type) or media_type(content_type) == FORM:
+        return text.encode()
+    try:
+        return text.encode(charset)
+    except (LookupError, ValueError) as error:
+        known = isinstance(error, UnicodeError)
+        why = f"has letters that '{charset}' has not" if known else f"is to go out in '{charset}', which is no charset"
+        raise RequestInvalid(f"the text of the body {why}", hint=f"say `charset=utf-8` in `{content_type}`") from error
 
 
 def _accepted(given: str | None, own: str) -> str:

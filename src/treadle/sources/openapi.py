@@ -384,7 +384,7 @@ def _parameter(value: dict[str, Any], styles: Mapping[str, frozenset[str]]) -> P
     if not isinstance(style, str) or style not in styles[location]:
         allowed = ", ".join(sorted(styles[location]))
         message = f"parameter '{value['name']}' in {location} has style {style!r}; there are {allowed}"
-        raise DescriptionInvalid(message)
+        raise DescriptionInvalid(message, hint="correct the description, or load another one: --source NAME=FILE")
     return ParameterSpec(
         name=value["name"],
         location=location,

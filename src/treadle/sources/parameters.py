@@ -30,7 +30,7 @@ TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """What can be the name of a header field or a cookie (RFC 9110 section 5.6.2)."""
 OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})
 """Header fields that say how the body is sent."""
-_CONTROL = frozenset(map(chr, (*range(9), *range(10, 32), 127)))
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """Characters that no header field may hold (RFC 9110 section 5.5); a tab may stand in one."""
 _ALLOWED_RESERVED = {"query": ":/?@!$'()*+,;=", "path": ":@!$&'()*+,;=", "cookie": "!$&'()*+/:=?@"}
 """What allowReserved leaves as it is. Never what would end the value: `/` in a path, `&` in a query, `#` anywhere."""
@@ -52,10 +52,13 @@ def writer(spec: ParameterSpec) -> Writer:
     typed = spec.types and spec.media_type is None
 
     texts_fit = not typed or "string" in spec.types
+    as_it_is = spec.location == "path" and spec.style == "simple"
 
     def checked(value: Any) -> list[str]:
-        if type(value) is str and texts_fit:
-            return write(value)  # the usual case
+        if type(value) is str and texts_fit:  # the usual case
+            if as_it_is and value and _UNRESERVED.fullmatch(value):
+                return [value]
+            return write(value)
         if value is None or (not value and value in ([], {})):
             # "a variable defined as a list is considered undefined if the list has no members" (RFC 6570 section 2.3)
             return nothing(value) if spec.media_type is None or value is None else write(value)
@@ -160,7 +163,7 @@ def _header(spec: ParameterSpec) -> Writer:
 
     def written(value: Any) -> list[str]:
         text = write(value)
-        if not _CONTROL.isdisjoint(text):
+        if _CONTROL.search(text):
             message = f"header '{spec.name}' has a line break or another control character in its value"
             raise RequestInvalid(message, hint="check the input")
         return [text.strip()]
@@ -228,14 +231,14 @@ def _encoder(spec: ParameterSpec, *, name: bool = False) -> Encode:
 def _cookie_value(spec: ParameterSpec, value: Any) -> str:
     """Give the text as it is: style `cookie` has no escapes, so what would end the value is refused."""
     text = text_of(value)
-    if ";" in text or not _CONTROL.isdisjoint(text):
+    if ";" in text or _CONTROL.search(text):
         message = f"cookie '{spec.name}' has a semicolon or a control character in its value"
         raise RequestInvalid(message, hint="its style is `cookie`, which has no way to write it")
     return text
 
 
 def _cookie_name(spec: ParameterSpec, name: str) -> str:
-    if not name or set(name) & {";", "=", ","} or not _CONTROL.isdisjoint(name):
+    if not name or set(name) & {";", "=", ","} or _CONTROL.search(name):
         raise RequestInvalid(f"{name!r} cannot be the name of a cookie", hint=f"it stands in cookie '{spec.name}'")
     return name
 
@@ -311,9 +314,7 @@ def _matrix(spec: ParameterSpec) -> Encode:
 
 def _pairs(spec: ParameterSpec) -> Writer:
     """Give the function that writes the pairs of a query or of cookies."""
-    if spec.style == "cookie" and (
-        not spec.name or set(spec.name) & {";", "=", ","} or not _CONTROL.isdisjoint(spec.name)
-    ):
+    if spec.style == "cookie" and (not spec.name or set(spec.name) & {";", "=", ","} or _CONTROL.search(spec.name)):
         return lambda _value: _refuse(f"{spec.name!r} cannot be the name of a cookie")
     name, encode, encode_name = _name(spec), _encoder(spec), _encoder(spec, name=True)
     if spec.media_type is not None:

@@ -10,6 +10,7 @@ from treadle.sources.resources import anchors, has_identifiers, identifier, own_
 
 MAX_HOPS = 100
 """How many references may lead to another reference before it is a circle."""
+_CORRECT = "correct the description, or load another one in its place (--source)"
 
 
 class Base(str):
@@ -155,7 +156,8 @@ class Registry:
             if not isinstance(reference, str):
                 return found
             found.append(self.lookup(reference, _within(value, base)))
-        raise ReferenceInvalid(f"references go in a circle, or more than {MAX_HOPS} follow each other, at {base}")
+        message = f"references go in a circle, or more than {MAX_HOPS} follow each other, at {base}"
+        raise ReferenceInvalid(message, hint=_CORRECT)
 
     def lookup(self, reference: str, base: str) -> Resolved:
         """Give what one reference names.
@@ -165,7 +167,7 @@ class Registry:
         try:
             uri, fragment = urldefrag(urljoin(base, reference))
         except ValueError as error:
-            raise ReferenceInvalid(f"`{reference}` in {base} is no URI: {error}") from error
+            raise ReferenceInvalid(f"`{reference}` in {base} is no URI: {error}", hint=_CORRECT) from error
         target = self._target(uri, base)
         fragment = unquote(fragment)
         if fragment and not fragment.startswith("/"):
@@ -173,10 +175,11 @@ class Registry:
         try:
             tokens = pointer.parse(fragment)
         except ValueError as error:
-            raise ReferenceInvalid(f"`{reference}` in {base}: {error}") from error
+            raise ReferenceInvalid(f"`{reference}` in {base}: {error}", hint=_CORRECT) from error
         reached = pointer.follow(target.root, tokens)
         if reached.rest:
-            raise ReferenceInvalid(f"`{reference}` in {base} leads nowhere: there is no `{reached.rest[0]}`")
+            message = f"`{reference}` in {base} leads nowhere: there is no `{reached.rest[0]}`"
+            raise ReferenceInvalid(message, hint=_CORRECT)
         return Resolved(reached.value, _below(target, tokens))
 
     def _target(self, uri: str, base: str) -> Base:

@@ -3,7 +3,10 @@
 Own code, because no kept library serialises OpenAPI parameters alone (style and explode, OpenAPI 3.1 section 4.8.12).
 """
 
+import re
+from functools import lru_cache
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -18,6 +21,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY"})
 IDEMPOTENT_METHODS = SAFE_METHODS | {"PUT", "DELETE"}
 """RFC 9110 section 9.2.2."""
 _PLAIN = MediaSpec()
+_NOT_IN_A_PATH = re.compile(r"(\{[^{}]*\})|%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?#%]")
+"""What a template may hold and no path can (RFC 3986 section 3.3); the places of parameters stand for themselves."""
 
 
 class HttpRequest(Struct, frozen=True):
@@ -47,7 +52,7 @@ def build_request(
     Raises:
         RequestInvalid: a value does not fit its place; the message names the parameter.
     """
-    path = operation.path
+    path = _template(operation.path)
     headers: list[tuple[str, str]] = []
     cookies: list[str] = []
     query: list[str] = []
@@ -74,6 +79,12 @@ def build_request(
     if query:
         url += ("&" if "?" in url else "?") + "&".join(query)
     return HttpRequest(operation.method, url, tuple(headers), body)
+
+
+@lru_cache(4096)
+def _template(path: str) -> str:
+    """Give a path template as it is sent: what the description writes plainly is encoded, escapes stay."""
+    return _NOT_IN_A_PATH.sub(lambda found: found[1] or quote(found[0], safe=""), path)
 
 
 def _media(operation: Operation, content_type: str) -> MediaSpec:
