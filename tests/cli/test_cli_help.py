@@ -1,5 +1,6 @@
 """Help works everywhere, and the example in each help text really works."""
 
+import json
 import re
 import shlex
 import signal
@@ -58,7 +59,8 @@ def test_example_of_simulate(command, number, tmp_path):
     try:
         said = process.stderr.readline().decode()
         url = f"http://127.0.0.1:{port}/public/api"
-        assert said == f"DSS simulator: {url} (keys: demo-key); Ctrl-C stops it\n"
+        page = f"http://127.0.0.1:{port}/"
+        assert said == f"DSS simulator: {url} (keys: demo-key), page: {page}; Ctrl-C stops it\n"
         run = [
             "run", "dataiku", "-i", "apiKey=wrong", "-i", "projectKey=DEMO", "-i", "scenarioId=NIGHTLY", "--server", url,
         ]  # fmt: skip
@@ -90,6 +92,10 @@ def test_version(tmp_path):
         (["--port", "99999"], "Invalid value for '--port'"),
         (["--speed", "0"], "Invalid value for '--speed'"),
         (["--config", "no-such.yaml"], "treadle: --config no-such.yaml cannot be read: No such file or directory\n"),
+        (["--fault", "do=418"], "treadle: fault 'do=418': Invalid enum value 418"),
+        (["--scenario", "id=NIGHTLY"], "treadle: two scenarios are called 'NIGHTLY' in project 'DEMO'\n"),
+        (["--tick", "1"], "treadle: --tick moves a virtual clock: it needs --virtual-clock\n"),
+        (["--tls-certificate", "x.pem"], "without --tls there is none\n"),
         (["--host", "no-such-host.invalid", "--port", "0"], "treadle: cannot listen on no-such-host.invalid:0: "),
     ],
 )
@@ -115,6 +121,40 @@ def test_simulator_takes_its_options_from_the_environment(tmp_path):
     )  # fmt: skip
     try:
         assert f":{port}/" in process.stderr.readline().decode()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=5)
+    assert process.returncode == 0
+
+
+def test_simulator_with_everything_that_can_go_wrong(tmp_path):
+    """One over TLS, on a virtual clock, with a scenario and a fault of its own: the wait gets through all of it."""
+    simulate = [
+        "dataiku", "simulate", "--port", "0", "--tls", "--tls-certificate", "ca.pem", "--virtual-clock", "--tick", "2",
+        "--seed", "5", "--scenario", "id=HELLO,run_time=6,outcomes=WARNING", "--fault", "do=502,path=*-trigger,count=2",
+        "--fault", "do=429,path=*-trigger,first=4,count=1,retry_after=0", "--start-delay", "1",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        [*TREADLE, *simulate],
+        cwd=tmp_path,
+        env=environment(tmp_path, {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        url = process.stderr.readline().decode().split()[2]
+        assert url.startswith("https://127.0.0.1:")
+        run = [
+            "run", "dataiku", "run-scenario-and-poll", "-i", "apiKey=env:DKU_API_KEY", "-i", "projectKey=DEMO",
+            "-i", "scenarioId=HELLO", "--server", url,
+        ]  # fmt: skip
+        refused = call(run, tmp_path)
+        assert refused.returncode != 0
+        assert "certificate" in refused.stderr
+        ended = call([*run, "--ca-cert", "ca.pem"], tmp_path, TREADLE_POLL_INTERVAL="0.01")
+        assert (ended.returncode, json.loads(ended.stdout)["outcome"]) == (0, "WARNING"), ended.stderr
+        shown = call([*run, "--insecure", "--json"], tmp_path, TREADLE_POLL_INTERVAL="0.01")
+        assert json.loads(shown.stdout)["status"] == "succeeded"
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=5)

@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 
 from treadle.surfaces.guard import guarded
 from treadle.surfaces.interrupt import handed_to
-from treadle.surfaces.options import with_options
+from treadle.surfaces.options import Line, with_options
 from treadle.surfaces.streams import say, tell
 
 
@@ -35,6 +36,29 @@ SIMULATION_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "speed",
         {"type": click.FloatRange(0.001), "default": 1.0, "metavar": "X", "help": "Simulated seconds in a second."},
     ),
+    (
+        "scenario",
+        {
+            "type": Line(),
+            "multiple": True,
+            "metavar": "NAME=VALUE,...",
+            "help": "One more scenario: id=HELLO,run_time=4,outcomes=FAILED+SUCCESS.",
+        },
+    ),
+    (
+        "fault",
+        {
+            "type": Line(),
+            "multiple": True,
+            "metavar": "NAME=VALUE,...",
+            "help": "What goes wrong: do=502,path=*/light,first=3,count=2 (docs/dataiku/simulator.md has them all).",
+        },
+    ),
+    ("seed", {"type": int, "metavar": "N", "help": "Seed of the chances that faults have."}),
+    ("virtual-clock", {"is_flag": True, "help": "Time moves only by --tick and by POST /_sim/clock."}),
+    ("tick", {"type": click.FloatRange(0, 1e9), "metavar": "S", "help": "With --virtual-clock: seconds a request."}),
+    ("tls", {"is_flag": True, "help": "Serve https with a certificate made for the occasion."}),
+    ("tls-certificate", {"metavar": "FILE", "help": "With --tls: write the certificate there, for --ca-cert."}),
     ("published-shapes", {"is_flag": True, "help": "Answer also what published descriptions promise (id, lastRun)."}),
 )
 
@@ -53,15 +77,18 @@ def simulate(**options: Any) -> None:
 
 def _simulate(options: dict[str, Any]) -> int:
     from treadle.errors import RunRefused  # noqa: PLC0415
-    from treadle.vendors.dataiku.simulator.clock import RealClock  # noqa: PLC0415
     from treadle.vendors.dataiku.simulator.server import Simulator, serve_until_cancelled  # noqa: PLC0415
 
-    simulation = _simulation(options)
+    simulation, clock = _simulation(options), _clock(options)
+    if options["tls_certificate"] and not options["tls"]:
+        raise RunRefused("--tls-certificate says where the certificate goes, but without --tls there is none")
     gc.enable()
 
     def started(simulator: Simulator) -> None:
+        if options["tls_certificate"] and simulator.certificate is not None:
+            Path(options["tls_certificate"]).write_text(simulator.certificate, encoding="ascii")
         keys = ", ".join(key.key for key in simulation.keys)
-        tell(say, f"DSS simulator: {simulator.api_url} (keys: {keys}); Ctrl-C stops it")
+        tell(say, f"DSS simulator: {simulator.api_url} (keys: {keys}), page: {simulator.url}/; Ctrl-C stops it")
 
     async def serve() -> None:
         task = asyncio.current_task()
@@ -72,39 +99,62 @@ def _simulate(options: dict[str, Any]) -> int:
 
         with handed_to(asyncio.get_running_loop(), stop):
             await serve_until_cancelled(
-                simulation, started=started, clock=RealClock(options["speed"]), host=options["host"],
-                port=options["port"],
+                simulation, started=started, clock=clock, host=options["host"], port=options["port"],
+                tls=options["tls"],
             )  # fmt: skip
 
+    return _until_stopped(serve(), f"{options['host']}:{options['port']}")
+
+
+def _until_stopped(serving: Coroutine[Any, Any, None], where: str) -> int:
+    from treadle.errors import RunRefused  # noqa: PLC0415
+    from treadle.vendors.dataiku.simulator.tls import TlsUnavailable  # noqa: PLC0415
+
     try:
-        asyncio.run(serve())
+        asyncio.run(serving)
     except asyncio.CancelledError:
         return 0
+    except TlsUnavailable as error:
+        raise RunRefused(f"--tls: {error}", hint="install it with: pip install 'treadle[simulator]'") from error
     except OSError as error:
-        where = f"{options['host']}:{options['port']}"
+        if error.filename is not None:
+            raise
         raise RunRefused(f"cannot listen on {where}: {error.strerror}", hint="try --port 0 for a free port") from error
     return 0
 
 
-def _simulation(options: dict[str, Any]) -> Any:
-    import msgspec  # noqa: PLC0415
+def _clock(options: dict[str, Any]) -> Any:
+    from treadle.errors import RunRefused  # noqa: PLC0415
+    from treadle.vendors.dataiku.simulator.clock import RealClock, VirtualClock  # noqa: PLC0415
 
+    if options["virtual_clock"]:
+        return VirtualClock(tick=options["tick"] or 0.0)
+    if options["tick"] is not None:
+        raise RunRefused("--tick moves a virtual clock: it needs --virtual-clock")
+    return RealClock(options["speed"])
+
+
+def _simulation(options: dict[str, Any]) -> Any:
     from treadle.errors import RunRefused  # noqa: PLC0415
     from treadle.vendors.dataiku.simulator import config  # noqa: PLC0415
     from treadle.vendors.dataiku.simulator.description import ConfigInvalid  # noqa: PLC0415
 
     try:
         simulation = config.read_file(Path(options["config"])) if options["config"] else config.default()
+        changes: dict[str, Any] = {
+            "scenarios": (*simulation.scenarios, *map(config.read_scenario, options["scenario"])),
+            "faults": (*simulation.faults, *map(config.read_fault, options["fault"])),
+        }
+        for name in ("start_delay", "seed"):
+            if options[name] is not None:
+                changes[name] = options[name]
+        if options["published_shapes"]:
+            changes["published_shapes"] = True
+        return config.changed(simulation, changes)
     except ConfigInvalid as error:
         raise RunRefused(str(error)) from error
     except OSError as error:
         raise RunRefused(f"--config {options['config']} cannot be read: {error.strerror}") from error
-    changes: dict[str, Any] = {}
-    if options["start_delay"] is not None:
-        changes["start_delay"] = options["start_delay"]
-    if options["published_shapes"]:
-        changes["published_shapes"] = True
-    return msgspec.structs.replace(simulation, **changes)
 
 
 @dataiku.command()

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import dataikuapi
 import pytest
 
 from treadle.vendors.dataiku.simulator.clock import VirtualClock
@@ -78,3 +79,35 @@ def make_caller():
 @pytest.fixture
 def make_basic():
     return basic
+
+
+# The client sleeps 0.2 s and more between two polls; with this much simulated time for each request it needs few of them.
+TICK = 10
+
+
+@pytest.fixture
+def make_client():
+    clients = []
+
+    def make(simulator, key: str = "demo-key") -> dataikuapi.DSSClient:
+        client = dataikuapi.DSSClient(simulator.url, key)
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        # It has no close of its own; what it leaves open would be a ResourceWarning.
+        client._session.close()
+
+
+@pytest.fixture
+def project(simulator, make_client):
+    """On the clock that moves when told."""
+    return make_client(simulator).get_project("DEMO")
+
+
+@pytest.fixture
+def polled(make_client):
+    """On a clock that moves with each request: for the calls of the client that poll."""
+    with running(clock=VirtualClock(tick=TICK)) as simulator:
+        yield make_client(simulator).get_project("DEMO")

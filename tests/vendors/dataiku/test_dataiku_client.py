@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataikuapi
 import msgspec
 import pytest
 from dataikuapi.dss.scenario import PythonScriptBasedScenarioSettings, StepBasedScenarioSettings
@@ -10,39 +9,8 @@ from dataikuapi.utils import DataikuException
 
 from treadle.vendors.dataiku.simulator import config
 from treadle.vendors.dataiku.simulator.clock import VirtualClock
-from treadle.vendors.dataiku.simulator.description import PastRun
+from treadle.vendors.dataiku.simulator.description import ApiKey, PastRun
 from treadle.vendors.dataiku.simulator.server import running
-
-# The client sleeps 0.2 s and more between two polls; with this much simulated time for each request it needs few of them.
-TICK = 10
-
-
-@pytest.fixture
-def make_client():
-    clients = []
-
-    def make(simulator, key: str = "demo-key") -> dataikuapi.DSSClient:
-        client = dataikuapi.DSSClient(simulator.url, key)
-        clients.append(client)
-        return client
-
-    yield make
-    for client in clients:
-        # It has no close of its own; what it leaves open would be a ResourceWarning.
-        client._session.close()
-
-
-@pytest.fixture
-def project(simulator, make_client):
-    """On the clock that moves when told."""
-    return make_client(simulator).get_project("DEMO")
-
-
-@pytest.fixture
-def polled(make_client):
-    """On a clock that moves with each request: for the calls of the client that poll."""
-    with running(clock=VirtualClock(tick=TICK)) as simulator:
-        yield make_client(simulator).get_project("DEMO")
 
 
 def test_run_and_wait(polled):
@@ -297,3 +265,103 @@ def test_an_unknown_scenario(project):
     message = "com.dataiku.dip.server.controllers.NotFoundException: Scenario DEMO.NOTHING does not exist"
     with pytest.raises(DataikuException, match=f"^{message}$"):
         project.get_scenario("NOTHING").run_and_wait()
+
+
+def test_a_scenario_from_its_creation_to_its_end(project, clock):
+    made = project.create_scenario(
+        "Nightly build, again", "step_based", {"params": {"steps": []}, "shortDesc": "second"}
+    )
+    assert made.id == "NIGHTLY_BUILD_AGAIN"
+    assert project.create_scenario("nightly build again!", "custom_python").id == "NIGHTLY_BUILD_AGAIN_1"
+    settings = made.get_settings()
+    assert (settings.raw_steps, settings.get_raw()["shortDesc"], settings.effective_run_as) == ([], "second", "demo")
+    settings.raw_steps.append({"id": "a", "type": "build_flowitem", "name": "A", "params": {"builds": []}})
+    settings.add_hourly_trigger()
+    settings.active = False
+    settings.save()
+    saved = made.get_settings()
+    assert (saved.raw_steps, saved.active) == (settings.raw_steps, False)
+    assert saved.raw_triggers == settings.raw_triggers
+    assert saved.get_raw()["versionTag"]["versionNumber"] == 2
+    fire = made.run()
+    clock.advance(99)
+    run = fire.get_scenario_run()
+    assert (run.outcome, [step["step"]["name"] for step in run.get_details().steps]) == ("SUCCESS", ["A"])
+    made.delete()
+    assert made.id not in [item.id for item in project.list_scenarios()]
+    with pytest.raises(DataikuException, match="does not exist"):
+        made.get_settings()
+
+
+def test_settings_that_change_nothing_change_nothing(project, clock):
+    scenario = project.get_scenario("BROKEN")
+    before = scenario.get_settings().get_raw()
+    scenario.get_settings().save()
+    after = scenario.get_settings().get_raw()
+    assert before.pop("versionTag") != after.pop("versionTag")
+    assert before == after
+    fire = scenario.run()
+    clock.advance(99)
+    assert fire.get_scenario_run().get_details().first_error_details["message"].startswith("The Python process failed")
+
+
+def test_a_run_that_is_on_is_not_changed_by_new_settings(project, clock):
+    scenario = project.get_scenario("NIGHTLY")
+    fire = scenario.run()
+    clock.advance(3)
+    settings = scenario.get_settings()
+    removed = settings.raw_steps.pop()["id"]
+    settings.save()
+    clock.advance(99)
+    run = fire.get_scenario_run()
+    assert len(run.get_details().steps) == 3
+    assert "4 checks passed" in run.get_log(step_id=removed)
+    assert len(scenario.get_settings().raw_steps) == 2
+
+
+def test_a_script_is_written(project):
+    settings = project.get_scenario("PY_CLEANUP").get_settings()
+    settings.code = "print('é')"
+    settings.save()
+    assert project.get_scenario("PY_CLEANUP").get_settings().code == "print('é')"
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated.*:DeprecationWarning")
+def test_the_light_status_is_written_in_five_fields(project):
+    scenario = project.get_scenario("NIGHTLY")
+    light = scenario.get_definition()
+    sent = light | {"active": False, "tags": ["x"], "shortDesc": "s", "name": "other", "running": True, "triggers": [1]}
+    scenario.set_definition(sent)
+    assert scenario.get_definition() == light | {"active": False, "tags": ["x"], "shortDesc": "s"}
+    settings = scenario.get_settings().get_raw()
+    assert (settings["name"], settings["shortDesc"], settings["triggers"]) == (light["name"], "s", [])
+    assert scenario.get_payload() == ""
+    scenario.set_payload("pass")
+    assert scenario.get_payload() == "pass"
+
+
+@pytest.mark.parametrize(
+    ("privileges", "allowed"),
+    [
+        (("READ_CONF",), {"read"}),
+        (("READ_CONF", "WRITE_CONF"), {"read", "write"}),
+        (("RUN_SCENARIOS",), {"run"}),
+        (("RUN_JOBS", "MONITOR_JOBS"), {"build"}),
+    ],
+)
+def test_a_key_does_what_its_privileges_allow(make_client, privileges, allowed):
+    keys = (ApiKey(key="small", id="s1", privileges=privileges),)
+    with running(msgspec.structs.replace(config.default(), keys=keys), clock=VirtualClock()) as simulator:
+        project = make_client(simulator, "small").get_project("DEMO")
+        scenario = project.get_scenario("PY_CLEANUP")
+        for name, act in {
+            "read": scenario.get_settings,
+            "write": lambda: project.create_scenario("new", "step_based"),
+            "run": scenario.run,
+            "build": lambda: project.new_job().with_output("scores").start().get_status(),
+        }.items():
+            if name in allowed:
+                act()
+                continue
+            with pytest.raises(DataikuException, match="API key s1 does not have the privilege"):
+                act()

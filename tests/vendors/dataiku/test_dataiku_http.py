@@ -111,7 +111,7 @@ def test_404_of_the_api(ask, method, path, message):
         ("GET", "/projects/DEMO", 404),
         ("GET", "/projects/DEMO/scenarios/NIGHTLY/r1/log/more", 404),
         ("GET", "/", 404),
-        ("DELETE", "/projects/DEMO/scenarios/NIGHTLY", 405),
+        ("DELETE", "/projects/DEMO/scenarios/NIGHTLY/light", 405),
     ],
 )
 @pytest.mark.parametrize("authorization", ["Bearer demo-key", None])
@@ -124,7 +124,7 @@ def test_a_wrong_route_is_html_with_and_without_a_key(ask, method, path, status,
 
 
 def test_405_says_what_is_allowed(ask):
-    assert ask("DELETE", "/projects/DEMO/scenarios/").headers["allow"] == "GET"
+    assert ask("DELETE", "/projects/DEMO/scenarios/").headers["allow"] == "GET,POST"
 
 
 def test_a_body_beyond_the_limit_does_not_reach_the_scenario(ask, simulator):

@@ -2,136 +2,169 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from html import escape
-from http import HTTPStatus
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
 
-import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from treadle.vendors.dataiku.simulator import shapes
-from treadle.vendors.dataiku.simulator.clock import Clock
-from treadle.vendors.dataiku.simulator.endpoints import SCENARIO_ROUTES, Answer, BadRequestError, Call, Endpoint
-from treadle.vendors.dataiku.simulator.keys import Keyring, NotAllowedError, NotAuthenticatedError, check_access
-from treadle.vendors.dataiku.simulator.world import UnknownError, World
+from treadle.vendors.dataiku.simulator import control, shapes
+from treadle.vendors.dataiku.simulator.answers import answer, dss_headers, error_answer, html_answer
+from treadle.vendors.dataiku.simulator.description import ApiKey, Privilege
+from treadle.vendors.dataiku.simulator.endpoints import SCENARIO_ROUTES, Call, Endpoint, boolean
+from treadle.vendors.dataiku.simulator.errors import (
+    BadRequestError,
+    NotAllowedError,
+    NotAuthenticatedError,
+    UnknownError,
+)
+from treadle.vendors.dataiku.simulator.instance import Instance
+from treadle.vendors.dataiku.simulator.job_endpoints import JOB_ROUTES, JobEndpoint, item_body
+from treadle.vendors.dataiku.simulator.keys import check_access, opens
+from treadle.vendors.dataiku.simulator.proxy import MET, PREFIXES, faulty
+from treadle.vendors.dataiku.simulator.settings import read_object
 
-# The documented root, and the one that the official Python client uses for the same API.
-PREFIXES: Final = ("/public/api", "/dip/publicapi")
-
-_ERRORS: Final[dict[type[Exception], tuple[int, str]]] = {
-    BadRequestError: (400, "java.lang.IllegalArgumentException"),
-    NotAuthenticatedError: (401, "com.dataiku.dip.exceptions.NotAuthenticatedException"),
-    # The class of a 403 is not known from any source; this one is a guess.
-    NotAllowedError: (403, "com.dataiku.dip.exceptions.UnauthorizedException"),
-    UnknownError: (404, "com.dataiku.dip.server.controllers.NotFoundException"),
+_STATUS: Final[dict[type[Exception], int]] = {
+    BadRequestError: 400,
+    NotAuthenticatedError: 401,
+    NotAllowedError: 403,
+    UnknownError: 404,
 }
 
 
-@dataclass(slots=True)
-class RecordedRequest:
-    """A request as it came in. `path` is as sent, with its query; `status` is None until, or unless, it was answered."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    at: float
-    status: int | None = None
-
-
-class ErrorBody(msgspec.Struct, rename="camel"):
-    """An error as DSS words it."""
-
-    error_type: str
-    message: str
-    detailed_message: str
-
-
-def application(
-    world: World, clock: Clock, requests: deque[RecordedRequest], middlewares: Iterable[Middleware] = ()
-) -> web.Application:
+def application(instance: Instance, middlewares: Iterable[Middleware] = ()) -> web.Application:
     """Build the application. `middlewares` stand between the request log and DSS itself, where a proxy would."""
-    app = web.Application(middlewares=[_recorder(clock, requests), *middlewares, _wrong_routes, _backend(world)])
-    site = _Site(world, clock)
-    listing = "/projects/{project}/scenarios"
+    of_dss = (_recorder(instance), *middlewares, faulty(instance), _wrong_routes, _backend(instance))
+    app = web.Application(middlewares=[_but_not_for_control(middleware) for middleware in of_dss])
+    control.add_routes(app, instance)
+    site = _Site(instance)
+    scenarios = "/projects/{project}/scenarios"
     for prefix in PREFIXES:
         _add(app, "GET", prefix + "/auth/info", site.auth_info)
-        app.router.add_route("GET", prefix + listing + "/", site.list_scenarios)
-        if not world.simulation.strict_list_slash:
-            app.router.add_route("GET", prefix + listing, site.list_scenarios)
-        for method, path, endpoint in SCENARIO_ROUTES:
-            _add(app, method, prefix + listing + path, site.on_scenario(endpoint))
+        _add(app, "GET", prefix + "/jobs/running", site.all_running_jobs)
+        app.router.add_route("GET", prefix + scenarios + "/", site.list_scenarios)
+        app.router.add_route("POST", prefix + scenarios + "/", site.create_scenario)
+        app.router.add_route("GET", prefix + scenarios, site.list_scenarios_without_slash)
+        _add(app, "DELETE", prefix + scenarios + "/{scenario}", site.delete_scenario)
+        for method, path, privilege, endpoint in SCENARIO_ROUTES:
+            _add(app, method, prefix + scenarios + path, site.on_scenario(endpoint, privilege))
+        for method, path, privilege, job_endpoint in JOB_ROUTES:
+            _add(app, method, prefix + "/projects/{project}/jobs" + path, site.on_jobs(job_endpoint, privilege))
     return app
 
 
 class _Site:
     """The handlers: a key, a look at the clock, the state of that moment, an answer."""
 
-    def __init__(self, world: World, clock: Clock) -> None:
-        self._world = world
-        self._clock = clock
-        self._keyring = Keyring(world.simulation.keys)
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
 
     async def auth_info(self, request: web.Request) -> web.Response:
         """Say whose key it is."""
-        return _answer(shapes.auth_info_body(self._keyring.authenticate(request.headers.get("Authorization"))))
+        return answer(shapes.auth_info_body(self._key(request)))
+
+    async def all_running_jobs(self, request: web.Request) -> web.Response:
+        """List the jobs that are not over in all projects that the key opens; there is one user, so `allUsers` is all."""
+        key = self._key(request)
+        boolean("allUsers", request.query.get("allUsers", "true"))
+        world, now = self._instance.world, self._instance.clock.now()
+        projects = [world.jobs(project, now) for project in world.projects() if opens(key, project)]
+        return answer([item_body(jobs, job) for jobs in projects for job in jobs.newest(only_unfinished=True)])
 
     async def list_scenarios(self, request: web.Request) -> web.Response:
         """List the scenarios of a project."""
-        project = self._project(request)
-        return _answer([shapes.list_item(live) for live in self._world.scenarios(project, self._clock.now())])
+        project, _ = self._project(request, "READ_CONF")
+        return answer(
+            [shapes.list_item(live) for live in self._instance.world.scenarios(project, self._instance.clock.now())]
+        )
 
-    def on_scenario(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.Response]]:
-        """Make a handler of an endpoint."""
+    async def list_scenarios_without_slash(self, request: web.Request) -> web.Response:
+        """Do as DSS does, whose list is only found with a slash at its end; unless the simulation is forgiving."""
+        if self._instance.simulation.strict_list_slash:
+            raise web.HTTPNotFound
+        return await self.list_scenarios(request)
+
+    async def create_scenario(self, request: web.Request) -> web.Response:
+        """Make a new scenario."""
+        project, key = self._project(request, "WRITE_CONF")
+        sent = read_object(await request.read())
+        live = self._instance.world.create(project, sent, key.id, self._instance.clock.now())
+        return answer(shapes.CreatedBody(live.description.id))
+
+    async def delete_scenario(self, request: web.Request) -> web.Response:
+        """Forget a scenario."""
+        project, _ = self._project(request, "WRITE_CONF")
+        scenario = request.match_info["scenario"]
+        self._instance.world.delete(project, scenario, self._instance.clock.now())
+        return answer(shapes.message(f"Deleted scenario {project}.{scenario}"))
+
+    def on_scenario(self, endpoint: Endpoint, privilege: Privilege) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Make a handler of an endpoint of one scenario."""
 
         async def handle(request: web.Request) -> web.Response:
-            project = self._project(request)
+            project, key = self._project(request, privilege)
             # The body first: between the look at the clock and the answer nothing else may happen.
-            body = await request.read()
-            live = self._world.scenario(project, request.match_info["scenario"], self._clock.now())
-            call = Call(request.match_info, request.query, body, self._world.simulation.published_shapes)
-            return _answer(endpoint(live, call))
+            call = self._call(request, await request.read(), key)
+            world = self._instance.world
+            return answer(endpoint(world.scenario(project, call.path["scenario"], self._instance.clock.now()), call))
 
         return handle
 
-    def _project(self, request: web.Request) -> str:
-        key = self._keyring.authenticate(request.headers.get("Authorization"))
+    def on_jobs(self, endpoint: JobEndpoint, privilege: Privilege) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Make a handler of an endpoint of a project's jobs."""
+
+        async def handle(request: web.Request) -> web.Response:
+            project, key = self._project(request, privilege)
+            call = self._call(request, await request.read(), key)
+            return answer(endpoint(self._instance.world.jobs(project, self._instance.clock.now()), call))
+
+        return handle
+
+    def _call(self, request: web.Request, body: bytes, key: ApiKey) -> Call:
+        return Call(request.match_info, request.query, body, key.id, self._instance.simulation.published_shapes)
+
+    def _key(self, request: web.Request) -> ApiKey:
+        return self._instance.keyring.authenticate(request.headers.get("Authorization"))
+
+    def _project(self, request: web.Request, privilege: Privilege) -> tuple[str, ApiKey]:
+        key = self._key(request)
         project = request.match_info["project"]
-        check_access(key, project)
-        return project
+        check_access(key, project, privilege)
+        return project, key
 
 
-def _add(app: web.Application, method: str, path: str, handler: Handler) -> None:
+def _add(app: web.Application, method: str, path: str, handler: Callable[[web.Request], Awaitable[Any]]) -> None:
     """Add a route in both slash forms."""
     app.router.add_route(method, path, handler)
     app.router.add_route(method, path + "/", handler)
 
 
-def _answer(body: Answer | list[shapes.ListItem]) -> web.Response:
-    if isinstance(body, str):
-        return web.Response(text=body, content_type="text/plain")
-    return _json(body)
+def _but_not_for_control(inner: Middleware) -> Middleware:
+    """Leave out what belongs to the simulator and not to the simulated DSS."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if control.owns(request.path):
+            return await handler(request)
+        return await inner(request, handler)
+
+    return middleware
 
 
-def _json(body: object, status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json", charset="utf-8")
-
-
-def _recorder(clock: Clock, requests: deque[RecordedRequest]) -> Middleware:
+def _recorder(instance: Instance) -> Middleware:
     @web.middleware
     async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
-        clock.request()
-        entry = RecordedRequest(request.method, request.raw_path, request.headers, clock.now())
-        requests.append(entry)
+        entry = instance.record(request.method, request.raw_path, request.headers)
         try:
             response = await handler(request)
         except web.HTTPException as error:
             entry.status = error.status
             raise
-        entry.status = response.status
+        finally:
+            entry.faults = request.get(MET, ())
+        # Where the connection was closed, no status got out.
+        if request.transport is not None and not request.transport.is_closing():
+            entry.status = response.status
         return response
 
     return record
@@ -143,36 +176,20 @@ async def _wrong_routes(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except web.HTTPException as error:
-        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-        return web.Response(
-            text=html_page(error.status), status=error.status, headers=headers, content_type="text/html"
-        )
+        return html_answer(error.status, {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None)
 
 
-def html_page(status: int) -> str:
-    """Give a page as the web server in front of DSS shows it."""
-    title = escape(f"{status} {HTTPStatus(status).phrase}")
-    return (
-        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n"
-        f"<center><h1>{title}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
-    )
-
-
-def _backend(world: World) -> Middleware:
+def _backend(instance: Instance) -> Middleware:
     """Put DSS's headers on what DSS answers, and its words to what it refuses."""
-    headers = {
-        "DSS-Version": world.simulation.dss_version,
-        "DSS-API-Version": world.simulation.dss_api_version,
-    }
 
     @web.middleware
     async def backend(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response: web.StreamResponse
         try:
             response = await handler(request)
-        except tuple(_ERRORS) as error:
-            status, java_class = _ERRORS[type(error)]
-            response = _json(ErrorBody(java_class, str(error), str(error)), status)
-        response.headers.update(headers)
+        except tuple(_STATUS) as error:
+            response = error_answer(_STATUS[type(error)], str(error))
+        response.headers.update(dss_headers(instance.simulation))
         return response
 
     return backend

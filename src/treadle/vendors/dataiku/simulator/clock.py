@@ -16,6 +16,9 @@ class Clock(Protocol):
     def request(self) -> None:
         """Hear that a request came in. Called once for each, before it is answered."""
 
+    def advance(self, seconds: float) -> None:
+        """Jump ahead by so many simulated seconds; a negative number is a ValueError."""
+
 
 class RealClock:
     """The wall clock from now on, `speed` times as fast."""
@@ -34,6 +37,11 @@ class RealClock:
 
     def request(self) -> None:
         """Requests do not move a real clock."""
+
+    def advance(self, seconds: float) -> None:
+        """Jump ahead, and go on from there."""
+        _forward(seconds)
+        self._origin += seconds
 
 
 class VirtualClock:

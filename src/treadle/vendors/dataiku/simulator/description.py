@@ -1,4 +1,4 @@
-"""What a simulated DSS is made of: frozen descriptions of scenarios, keys and switches.
+"""What a simulated DSS is made of: frozen descriptions of scenarios, builds, keys and switches.
 
 These are the fields of the configuration file. Reading the file is in `config`; what happens over time is in `world`.
 Durations are seconds.
@@ -7,20 +7,21 @@ Durations are seconds.
 from __future__ import annotations
 
 from datetime import timedelta, timezone
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
-Outcome = Literal["SUCCESS", "WARNING", "FAILED", "ABORTED"]
-Trigger = Literal["manual", "temporal"]
+from treadle.vendors.dataiku.simulator.faults import Fault
+from treadle.vendors.dataiku.simulator.histories import DrawnHistory, Outcome, PastRun, Seconds
 
-# The upper bound is some thirty years: it refuses .inf and typing errors. "Never" has fields of its own.
-Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 # One segment of a URL path.
 Name = Annotated[str, Meta(pattern=r"^[^/\s]+$")]
 # What becomes of a fire while a run is on: cancelled at once, kept until the run has ended, or cancelled after so many seconds.
 Busy = Literal["now", "queue"] | Seconds
+ScenarioType = Literal["step_based", "custom_python"]
+OutputType = Literal["DATASET", "MANAGED_FOLDER", "SAVED_MODEL", "STREAMING_ENDPOINT", "KNOWLEDGE_BANK"]
+Privilege = Literal["READ_CONF", "WRITE_CONF", "RUN_SCENARIOS", "RUN_JOBS", "MONITOR_JOBS"]
 
 
 class ConfigInvalid(ValueError):
@@ -59,14 +60,6 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ValueError(f"step {self.id!r} puts its error in a job but has no job_id")
 
 
-class PastRun(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A run that had ended before the simulator began: `ago` is how long before that it started."""
-
-    ago: Seconds
-    outcome: Outcome | None = None
-    trigger: Trigger = "manual"
-
-
 class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A scenario. What is None here is taken from the Simulation around it.
 
@@ -78,7 +71,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     project: Name
     id: Name
     name: str = ""
-    type: Literal["step_based", "custom_python"] = "step_based"
+    type: ScenarioType = "step_based"
     active: bool = True
     tags: tuple[str, ...] = ()
     marked_as_test: bool = False
@@ -92,7 +85,12 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     abort_lag: Seconds | None = None
     busy: Busy | None = None
     last_modified_by: str = "admin"
-    history: tuple[PastRun, ...] = ()
+    history: tuple[PastRun, ...] | DrawnHistory = ()
+
+    @property
+    def past_runs(self) -> tuple[PastRun, ...]:
+        """The history, run by run."""
+        return self.history.draw() if isinstance(self.history, DrawnHistory) else self.history
 
     @property
     def nominal_run_time(self) -> float:
@@ -116,7 +114,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def _check_history(self, where: str) -> None:
         """One scenario has one run at a time, in the past too."""
         free_from = 0.0
-        for past in sorted(self.history, key=lambda past: past.ago):
+        for past in sorted(self.past_runs, key=lambda past: past.ago):
             if past.ago - self.nominal_run_time < free_from:
                 raise ValueError(
                     f"{where} has a past run {past.ago:g} s ago that would not have ended {free_from:g} s ago: "
@@ -125,12 +123,32 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             free_from = past.ago
 
 
+class Build(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a job does for one output: how long it takes, and how that ends. A job of several outputs builds one after the other."""
+
+    project: Name
+    output: Name
+    type: OutputType = "DATASET"
+    duration: Seconds = 3.0
+    finishes: bool = True
+    outcome: Literal["DONE", "FAILED"] = "DONE"
+    error: Thrown | None = None
+    # Lines that the log gains, spread evenly over the duration.
+    log: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what could never show."""
+        if self.error is not None and self.outcome != "FAILED":
+            raise ValueError(f"build {self.output!r} has an error but its outcome is {self.outcome}")
+
+
 class ApiKey(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An API key; without `projects` it opens all of them."""
+    """An API key; without `projects` it opens all of them, without `privileges` it may do everything there."""
 
     key: Annotated[str, Meta(min_length=1)]
     id: str = "simulator"
     projects: tuple[Name, ...] | None = None
+    privileges: tuple[Privilege, ...] = get_args(Privilege)
 
 
 class Simulation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -143,7 +161,13 @@ class Simulation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     keys: tuple[ApiKey, ...]
     scenarios: tuple[Scenario, ...]
+    builds: tuple[Build, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    # Of everything that is drawn at random: the chances of faults, their jitter.
+    seed: int = 0
     start_delay: Seconds = 3.0
+    # From the request for a job to its start.
+    job_delay: Seconds = 0.5
     abort_lag: Seconds = 0.5
     busy: Busy = "now"
     strict_list_slash: bool = True
@@ -165,6 +189,11 @@ class Simulation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             if (scenario.project, scenario.id) in seen:
                 raise ValueError(f"two scenarios are called {scenario.id!r} in project {scenario.project!r}")
             seen.add((scenario.project, scenario.id))
+        outputs: set[tuple[str, str]] = set()
+        for build in self.builds:
+            if (build.project, build.output) in outputs:
+                raise ValueError(f"two builds are of {build.output!r} in project {build.project!r}")
+            outputs.add((build.project, build.output))
         keys = [key.key for key in self.keys]
         if len(set(keys)) != len(keys):
             raise ValueError("two entries of keys have the same key")

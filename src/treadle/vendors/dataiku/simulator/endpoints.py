@@ -5,24 +5,24 @@ The instance-level routes, the list of a project, authentication and errors are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import islice
 from typing import Any, Final
 
-import msgspec
+from msgspec import Struct
 
+from treadle.vendors.dataiku.simulator import settings as saved
 from treadle.vendors.dataiku.simulator import shapes
+from treadle.vendors.dataiku.simulator.description import Privilege
+from treadle.vendors.dataiku.simulator.errors import BadRequestError
 from treadle.vendors.dataiku.simulator.runlog import log_text
 from treadle.vendors.dataiku.simulator.world import LiveScenario
 
-# A Struct is answered as JSON, a str as plain text.
-Answer = msgspec.Struct | list[shapes.RunBody] | str
-
-
-class BadRequestError(ValueError):
-    """A parameter or a body that cannot be read."""
+# A str is answered as plain text, anything else as JSON.
+Answer = Struct | Mapping[str, Any] | Sequence[Struct] | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class Call:
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes
+    # The id of the API key.
+    author: str
     published_shapes: bool
 
     def required(self, name: str) -> str:
@@ -59,9 +61,29 @@ def payload(live: LiveScenario, _: Call) -> Answer:
     return shapes.payload_body(live)
 
 
+def save_settings(live: LiveScenario, call: Call) -> Answer:
+    """Write the settings."""
+    live.save(saved.read_object(call.body), call.author)
+    return shapes.message(f"Saved scenario {live.name}")
+
+
+def save_light(live: LiveScenario, call: Call) -> Answer:
+    """Write what the light status may change."""
+    live.save_light(saved.read_object(call.body), call.author)
+    return shapes.message(f"Saved scenario {live.name}")
+
+
+def save_payload(live: LiveScenario, call: Call) -> Answer:
+    """Write the script."""
+    live.save_script(saved.read_payload(call.body).script, call.author)
+    return shapes.message(f"Saved the script of scenario {live.name}")
+
+
 def run(live: LiveScenario, call: Call) -> Answer:
     """Ask for a run; a busy scenario is no error, the fire says `cancelled`."""
-    return shapes.fire_body(live, live.fire(_posted_params(call.body)), published=call.published_shapes)
+    return shapes.fire_body(
+        live, live.fire(saved.read_object(call.body) if call.body.strip() else {}), published=call.published_shapes
+    )
 
 
 def abort(live: LiveScenario, _: Call) -> Answer:
@@ -73,7 +95,7 @@ def abort(live: LiveScenario, _: Call) -> Answer:
 def last_runs(live: LiveScenario, call: Call) -> Answer:
     """List the newest runs."""
     limit = _whole_number("limit", call.query.get("limit", "10"))
-    only_finished = _boolean("onlyFinishedRuns", call.query.get("onlyFinishedRuns", "false"))
+    only_finished = boolean("onlyFinishedRuns", call.query.get("onlyFinishedRuns", "false"))
     return [shapes.run_body(live, run) for run in islice(live.newest_runs(only_finished=only_finished), limit)]
 
 
@@ -86,8 +108,8 @@ def runs_by_date(live: LiveScenario, call: Call) -> Answer:
 
 def run_for_trigger(live: LiveScenario, call: Call) -> Answer:
     """Find the run that came of a fire. A fire that nobody knows has no run, as one that waits."""
-    fire = live.fires.get(call.required("triggerRunId"))
-    if fire is None or fire.trigger != call.required("triggerId"):
+    trigger, fire = call.required("triggerId"), live.fires.get(call.required("triggerRunId"))
+    if fire is None or fire.trigger != trigger:
         return shapes.ScenarioRunBody()
     return shapes.run_for_fire_body(live, fire.run)
 
@@ -108,42 +130,34 @@ def run_log(live: LiveScenario, call: Call) -> Answer:
     return log_text(live, live.run(call.path["run"]), call.query.get("stepId"))
 
 
-# Method, path under /projects/{project}/scenarios, what it does. The order counts: the first path that matches is taken.
-SCENARIO_ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
-    ("GET", "/trigger/{scenario}/{trigger}", trigger_fire),
-    ("GET", "/{scenario}", settings),
-    ("GET", "/{scenario}/light", light),
-    ("GET", "/{scenario}/payload", payload),
-    ("POST", "/{scenario}/run", run),
-    ("POST", "/{scenario}/abort", abort),
-    ("GET", "/{scenario}/get-last-runs", last_runs),
-    ("GET", "/{scenario}/get-runs-by-date", runs_by_date),
-    ("GET", "/{scenario}/get-run-for-trigger", run_for_trigger),
-    ("GET", "/{scenario}/{run}", run_details),
-    ("GET", "/{scenario}/{run}/log", run_log),
+# Method, path under /projects/{project}/scenarios, the privilege it takes, what it does. The order counts: the first path
+# that matches is taken. Which privilege a route takes is not documented one by one; the names are DSS's.
+SCENARIO_ROUTES: Final[tuple[tuple[str, str, Privilege, Endpoint], ...]] = (
+    ("GET", "/trigger/{scenario}/{trigger}", "READ_CONF", trigger_fire),
+    ("GET", "/{scenario}", "READ_CONF", settings),
+    ("PUT", "/{scenario}", "WRITE_CONF", save_settings),
+    ("GET", "/{scenario}/light", "READ_CONF", light),
+    ("PUT", "/{scenario}/light", "WRITE_CONF", save_light),
+    ("GET", "/{scenario}/payload", "READ_CONF", payload),
+    ("PUT", "/{scenario}/payload", "WRITE_CONF", save_payload),
+    ("POST", "/{scenario}/run", "RUN_SCENARIOS", run),
+    ("POST", "/{scenario}/abort", "RUN_SCENARIOS", abort),
+    ("GET", "/{scenario}/get-last-runs", "READ_CONF", last_runs),
+    ("GET", "/{scenario}/get-runs-by-date", "READ_CONF", runs_by_date),
+    ("GET", "/{scenario}/get-run-for-trigger", "READ_CONF", run_for_trigger),
+    ("GET", "/{scenario}/{run}", "READ_CONF", run_details),
+    ("GET", "/{scenario}/{run}/log", "READ_CONF", run_log),
 )
-
-
-def _posted_params(body: bytes) -> dict[str, Any]:
-    """Read the trigger params: a JSON object, whatever its Content-Type says, or nothing at all."""
-    if not body.strip():
-        return {}
-    try:
-        params = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequestError(f"The body is not JSON: {error}") from error
-    if not isinstance(params, dict):
-        raise BadRequestError("The body has to be a JSON object")
-    return params
 
 
 def _whole_number(name: str, text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise BadRequestError(f"Parameter '{name}' has to be a whole number, not '{text}'")
-    return int(text)
+    # More than there can be is as good as all; Python counts to no more than this.
+    return int(text) if len(text) < 19 else sys.maxsize
 
 
-def _boolean(name: str, text: str) -> bool:
+def boolean(name: str, text: str) -> bool:
     """Python's spelling counts as well as Java's: the official client sends `True`."""
     if text.lower() not in {"true", "false"}:
         raise BadRequestError(f"Parameter '{name}' has to be true or false, not '{text}'")

@@ -6,15 +6,8 @@ import base64
 import binascii
 from collections.abc import Iterable
 
-from treadle.vendors.dataiku.simulator.description import ApiKey
-
-
-class NotAuthenticatedError(Exception):
-    """No key, or one that nobody knows."""
-
-
-class NotAllowedError(Exception):
-    """A known key asks for a project that it does not open."""
+from treadle.vendors.dataiku.simulator.description import ApiKey, Privilege
+from treadle.vendors.dataiku.simulator.errors import NotAllowedError, NotAuthenticatedError
 
 
 class Keyring:
@@ -27,16 +20,27 @@ class Keyring:
         """Find the key that a request carries."""
         if authorization is None:
             raise NotAuthenticatedError("No API key was given")
-        key = self._keys.get(key_in(authorization) or "")
+        key = self.find(key_in(authorization))
         if key is None:
             raise NotAuthenticatedError("Unknown API Key")
         return key
 
+    def find(self, key: str | None) -> ApiKey | None:
+        """Find a key by its text, if there is one."""
+        return self._keys.get(key or "")
 
-def check_access(key: ApiKey, project: str) -> None:
-    """Refuse a project that the key does not open, whether or not there is such a project."""
-    if key.projects is not None and project not in key.projects:
+
+def opens(key: ApiKey, project: str) -> bool:
+    """Tell whether a key opens a project, whether or not there is such a project."""
+    return key.projects is None or project in key.projects
+
+
+def check_access(key: ApiKey, project: str, privilege: Privilege) -> None:
+    """Refuse a project that the key does not open, and what it may not do there."""
+    if not opens(key, project):
         raise NotAllowedError(f"API key {key.id} may not access project {project}")
+    if privilege not in key.privileges:
+        raise NotAllowedError(f"API key {key.id} does not have the privilege {privilege} on project {project}")
 
 
 def key_in(authorization: str) -> str | None:

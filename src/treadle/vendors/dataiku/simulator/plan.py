@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from treadle.vendors.dataiku.simulator.description import Outcome, Scenario, Step
+from treadle.vendors.dataiku.simulator.description import Scenario, Step
+from treadle.vendors.dataiku.simulator.histories import Outcome
 
 _SEVERITY: Final[tuple[Outcome, ...]] = ("SUCCESS", "WARNING", "FAILED", "ABORTED")
 # Which outcomes of its own a step keeps in a run that is to end so.

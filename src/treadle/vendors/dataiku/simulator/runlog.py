@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from treadle.vendors.dataiku.simulator.world import LiveScenario, Run, StepRun, UnknownError
+from treadle.vendors.dataiku.simulator.errors import UnknownError
+from treadle.vendors.dataiku.simulator.world import LiveScenario, Run, StepRun
 
 
 def log_text(live: LiveScenario, run: Run, step_id: str | None = None) -> str:
     """Give the lines written so far, of the whole run or of one step; a step not yet reached has written none."""
-    if step_id is not None and step_id not in [step.id for step in live.description.steps]:
+    steps = (*live.description.steps, *(planned.step for planned in run.plan.steps))
+    if step_id is not None and step_id not in [step.id for step in steps]:
         raise UnknownError(f"Scenario {live.description.id} has no step {step_id}")
     lines = _step_lines(run, live.now, step_id) if step_id is not None else _run_lines(live, run)
     name = f"{live.description.project}.{live.description.id}"

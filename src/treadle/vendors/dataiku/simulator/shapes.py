@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from treadle.vendors.dataiku.simulator.description import ApiKey, Step, Thrown
+from treadle.vendors.dataiku.simulator.settings import LIGHT_FIELDS
 from treadle.vendors.dataiku.simulator.world import Fire, LiveScenario, Run, StepRun
 
 
@@ -145,6 +147,7 @@ class LightBody(Struct, rename="camel"):
     next_run: int = 0
     start: int | UnsetType = UNSET
     last_run: RunBody | UnsetType | None = UNSET
+    tags: tuple[str, ...] | UnsetType = UNSET
 
 
 class ListItem(Struct, rename="camel"):
@@ -171,7 +174,8 @@ class VersionTag(Struct, rename="camel"):
     """Who saved the settings last; the client takes from it whom the scenario runs as."""
 
     last_modified_by: Modifier
-    version_number: int = 1
+    last_modified_on: int
+    version_number: int
 
 
 class StepBasedParams(Struct, rename="camel"):
@@ -184,8 +188,20 @@ class NoParams(Struct):
     """The settings of a Python scenario in particular: none, its script is the payload."""
 
 
+class Message(Struct):
+    """What is answered where there is nothing to tell but that it is done; the official client wants JSON."""
+
+    msg: str
+
+
+class CreatedBody(Struct):
+    """The answer to a new scenario."""
+
+    id: str
+
+
 class SettingsBody(Struct, rename="camel"):
-    """The settings of a scenario."""
+    """The settings of a scenario, as far as the simulator knows them."""
 
     id: str
     project_key: str
@@ -196,8 +212,6 @@ class SettingsBody(Struct, rename="camel"):
     marked_as_test: bool
     params: StepBasedParams | NoParams
     version_tag: VersionTag
-    triggers: tuple[()] = ()
-    reporters: tuple[()] = ()
 
 
 class PayloadBody(Struct, rename="camel"):
@@ -258,14 +272,14 @@ def details_body(live: LiveScenario, run: Run) -> DetailsBody:
     return DetailsBody(run_body(live, run), [_step_run_body(step) for step in run.steps(live.now)])
 
 
-def light_body(live: LiveScenario, *, published: bool) -> LightBody:
-    """Show the light status."""
+def light_body(live: LiveScenario, *, published: bool) -> dict[str, Any]:
+    """Show the light status, with those of the fields it may change that have been set."""
     scenario, current = live.description, live.current
     last_run: RunBody | UnsetType | None = UNSET
     if published:
         newest = next(live.newest_runs(), None)
         last_run = None if newest is None else run_body(live, newest)
-    return LightBody(
+    known = LightBody(
         id=scenario.id,
         project_key=scenario.project,
         name=_name(live),
@@ -274,7 +288,10 @@ def light_body(live: LiveScenario, *, published: bool) -> LightBody:
         running=current is not None,
         start=UNSET if current is None else current.start,
         last_run=last_run,
+        tags=scenario.tags or UNSET,
     )
+    also = {name: value for name, value in live.saved.rest.items() if name in LIGHT_FIELDS}
+    return {**also, **msgspec.to_builtins(known)}
 
 
 def list_item(live: LiveScenario) -> ListItem:
@@ -293,11 +310,11 @@ def list_item(live: LiveScenario) -> ListItem:
     )
 
 
-def settings_body(live: LiveScenario) -> SettingsBody:
-    """Show the settings. The steps of a Python scenario are calls in its script, so they are no settings."""
-    scenario = live.description
+def settings_body(live: LiveScenario) -> dict[str, Any]:
+    """Show the settings, with what was saved besides. The steps of a Python scenario are calls in its script, no settings."""
+    scenario, saved = live.description, live.saved
     step_based = scenario.type == "step_based"
-    return SettingsBody(
+    known = SettingsBody(
         id=scenario.id,
         project_key=scenario.project,
         name=_name(live),
@@ -306,15 +323,22 @@ def settings_body(live: LiveScenario) -> SettingsBody:
         tags=scenario.tags,
         marked_as_test=scenario.marked_as_test,
         params=StepBasedParams([_step_body(step) for step in scenario.steps]) if step_based else NoParams(),
-        version_tag=VersionTag(Modifier(scenario.last_modified_by)),
+        version_tag=VersionTag(Modifier(saved.modified_by), saved.modified_at, saved.version),
     )
+    return {"triggers": [], "reporters": [], **saved.rest, **msgspec.to_builtins(known)}
 
 
 def payload_body(live: LiveScenario) -> PayloadBody:
     """Show the script."""
-    if live.description.type != "custom_python":
-        return PayloadBody()
-    return PayloadBody(script=live.description.script or "")
+    script = live.saved.script
+    if script is None and live.description.type == "custom_python":
+        script = ""
+    return PayloadBody(script=UNSET if script is None else script)
+
+
+def message(text: str) -> Message:
+    """Say that something is done."""
+    return Message(text)
 
 
 def auth_info_body(key: ApiKey) -> AuthInfoBody:

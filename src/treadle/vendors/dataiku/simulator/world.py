@@ -17,13 +17,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from treadle.vendors.dataiku.simulator.description import Busy, Outcome, PastRun, Scenario, Simulation, Trigger
+from treadle.vendors.dataiku.simulator import settings
+from treadle.vendors.dataiku.simulator.description import Busy, Scenario, Simulation
+from treadle.vendors.dataiku.simulator.errors import UnknownError
+from treadle.vendors.dataiku.simulator.histories import Outcome, PastRun, Trigger
 from treadle.vendors.dataiku.simulator.identifiers import Identifiers
+from treadle.vendors.dataiku.simulator.jobs import Jobs
 from treadle.vendors.dataiku.simulator.plan import Plan, PlannedStep, milliseconds, plan
-
-
-class UnknownError(LookupError):
-    """There is no project, scenario, run or fire of that name; the message says which."""
 
 
 @dataclass(slots=True, eq=False)
@@ -110,6 +110,7 @@ class LiveScenario:
 
     def __init__(self, description: Scenario, simulation: Simulation, identifiers: Identifiers, now: int) -> None:
         self.description = description
+        self.saved = settings.Saved(description.script, description.last_modified_by, now)
         self.now = now
         # By id, oldest first.
         self.fires: dict[str, Fire] = {}
@@ -122,8 +123,13 @@ class LiveScenario:
         self._busy: Busy = simulation.busy if description.busy is None else description.busy
         self._identifiers = identifiers
         self._started = 0
-        for past in sorted(description.history, key=lambda past: -past.ago):
+        for past in sorted(description.past_runs, key=lambda past: -past.ago):
             self._remember(past)
+
+    @property
+    def name(self) -> str:
+        """The scenario in full, as messages call it."""
+        return f"{self.description.project}.{self.description.id}"
 
     def advance(self, now: int) -> None:
         """Bring the state up to `now`."""
@@ -150,6 +156,28 @@ class LiveScenario:
         if self.current is not None and self.current.abort_due is None:
             self.current.abort_due = self.now + self._abort_lag
         self.advance(self.now)
+
+    def save(self, sent: Mapping[str, Any], author: str) -> None:
+        """Take over settings; a run that is on goes on as it began."""
+        self.description = settings.changed(self.description, sent)
+        self.saved.rest = settings.rest(sent)
+        self._saved_by(author)
+
+    def save_light(self, sent: Mapping[str, Any], author: str) -> None:
+        """Take over what the light status may change."""
+        taken = {name: value for name, value in sent.items() if name in settings.LIGHT_FIELDS}
+        self.description = settings.changed(self.description, taken)
+        self.saved.rest |= settings.rest(taken)
+        self._saved_by(author)
+
+    def save_script(self, script: str, author: str) -> None:
+        """Take over a script. Nobody runs it."""
+        self.saved.script = script
+        self._saved_by(author)
+
+    def _saved_by(self, author: str) -> None:
+        self.saved.modified_by, self.saved.modified_at = author, self.now
+        self.saved.version += 1
 
     def run(self, run_id: str) -> Run:
         """Find a run."""
@@ -226,36 +254,66 @@ class LiveScenario:
 
 
 class World:
-    """All scenarios under one clock. `now` is epoch seconds; an earlier `now` than the last one counts as the last one."""
+    """All scenarios and jobs under one clock. `now` is epoch seconds; an earlier `now` than the last one counts as the last one."""
 
     def __init__(self, simulation: Simulation, now: float) -> None:
         self.simulation = simulation
         self._now = milliseconds(now)
-        identifiers = Identifiers(simulation.timezone)
-        self._projects: dict[str, dict[str, LiveScenario]] = {}
+        self._identifiers = Identifiers(simulation.timezone)
+        # A project stays when its last scenario is deleted.
+        self._projects: dict[str, dict[str, LiveScenario]] = {build.project: {} for build in simulation.builds}
         for description in simulation.scenarios:
-            live = LiveScenario(description, simulation, identifiers, self._now)
-            self._projects.setdefault(description.project, {})[description.id] = live
+            self._projects.setdefault(description.project, {})
+        for description in simulation.scenarios:
+            self._add(description)
+        self._jobs = {project: Jobs(project, simulation) for project in self._projects}
+
+    def projects(self) -> list[str]:
+        """Give the keys of the projects."""
+        return list(self._projects)
 
     def scenarios(self, project: str, now: float) -> list[LiveScenario]:
         """Give the scenarios of a project, in the order of their descriptions, as of `now`."""
-        self._now = max(self._now, milliseconds(now))
-        if project not in self._projects:
-            raise UnknownError(f"Project {project} does not exist")
-        scenarios = list(self._projects[project].values())
+        scenarios = list(self._project(project, now).values())
         for scenario in scenarios:
             scenario.advance(self._now)
         return scenarios
 
     def scenario(self, project: str, scenario_id: str, now: float) -> LiveScenario:
         """Give one scenario as of `now`; what is done to it happens at that moment."""
-        self._now = max(self._now, milliseconds(now))
-        scenario = self._projects.get(project, {}).get(scenario_id)
+        scenario = self._project(project, now).get(scenario_id)
         if scenario is None:
-            missing = f"Scenario {project}.{scenario_id}" if project in self._projects else f"Project {project}"
-            raise UnknownError(f"{missing} does not exist")
+            raise UnknownError(f"Scenario {project}.{scenario_id} does not exist")
         scenario.advance(self._now)
         return scenario
+
+    def create(self, project: str, sent: Mapping[str, Any], author: str, now: float) -> LiveScenario:
+        """Make a new scenario of the settings that were sent."""
+        scenario = self._add(settings.created(project, sent, self._project(project, now), author))
+        scenario.saved.rest = settings.rest(sent)
+        return scenario
+
+    def delete(self, project: str, scenario_id: str, now: float) -> None:
+        """Forget a scenario and its runs, also one that is on."""
+        self.scenario(project, scenario_id, now)
+        del self._projects[project][scenario_id]
+
+    def jobs(self, project: str, now: float) -> Jobs:
+        """Give the jobs of a project as of `now`."""
+        self._project(project, now)
+        self._jobs[project].now = self._now
+        return self._jobs[project]
+
+    def _project(self, project: str, now: float) -> dict[str, LiveScenario]:
+        self._now = max(self._now, milliseconds(now))
+        if project not in self._projects:
+            raise UnknownError(f"Project {project} does not exist")
+        return self._projects[project]
+
+    def _add(self, description: Scenario) -> LiveScenario:
+        live = LiveScenario(description, self.simulation, self._identifiers, self._now)
+        self._projects[description.project][description.id] = live
+        return live
 
 
 def _chosen(own: float | None, general: float) -> float:
