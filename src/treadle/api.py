@@ -465,6 +465,9 @@ def _options(given: Mapping[str, Any]) -> Options:
 
 def _only_workflow(loaded: LoadedDocument) -> str:
     ids = loaded.workflow_ids
+    for bundle in BUNDLES.values():
+        if loaded.name == str(bundle.document):
+            return bundle.workflow
     if len(ids) != 1:
         raise RunRefused(f"{loaded.name} has {len(ids)} workflows; say which", hint=f"there are {', '.join(ids)}")
     return ids[0]
