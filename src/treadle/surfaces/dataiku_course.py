@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from treadle.engine.journal import Record, Repeated, StepEnded, Waiting
 from treadle.surfaces import dataiku_target as codes
 from treadle.surfaces.dataiku_phases import Phase, Phases
-from treadle.surfaces.dataiku_result import first_error, job_ids, last_lines, seconds_of, web_page
+from treadle.surfaces.dataiku_result import first_error, job_ids, last_lines, ours, seconds_of, web_page
 from treadle.surfaces.dataiku_target import Ended, Target
 from treadle.surfaces.dataiku_words import near_names
 
@@ -183,9 +183,13 @@ class Course:
         self._move("looking for the run")
         limit = self._wishes.start_timeout
         found = await self._run("find-run", {"newest": self._newest}, limit=self._left(limit))
-        if found.succeeded and found.outputs["runId"]:
+        runs = ours(found.outputs["runs"], self._newest, self._wishes.params) if found.succeeded else []
+        if len(runs) == 1:
             self._note = "the answer to the request was lost; this manual run, newer than the request, was found"
-            return await self._followed(found.outputs["runId"])
+            return await self._followed(runs[0])
+        if runs:
+            message = f"the answer to the request was lost, and several runs may have come of it: {', '.join(runs)}"
+            return self._end("in-doubt", codes.IN_DOUBT, message=message, hint=self._how_to_look)
         if found.status == "interrupted":
             return self._interrupted()
         message = f"the request to run may have taken effect ({phase.problem.message}), but no new manual run was found"

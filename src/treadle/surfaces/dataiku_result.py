@@ -39,6 +39,15 @@ def last_lines(log: Any) -> list[str]:
     return log.rstrip().splitlines()[-MOST_LINES:] if isinstance(log, str) else []
 
 
+def ours(runs: Iterable[Mapping[str, Any]], newest: str, params: Mapping[str, Any]) -> list[str]:
+    """Give the ids of the runs that may have come of a request: manual, newer, and with its parameters if any has them."""
+    triggers = {run["runId"]: run.get("trigger") or {} for run in runs if run["runId"] > newest}
+    manual = {
+        run: trigger for run, trigger in triggers.items() if (trigger.get("trigger") or {}).get("type") == "manual"
+    }
+    return [run for run, trigger in manual.items() if trigger.get("params") == params] or list(manual)
+
+
 def seconds_of(run: Mapping[str, Any]) -> float | None:
     """Give how long a run took, or None where it is not over."""
     start, end = run.get("start"), run.get("end")
