@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from cli_case import LIMIT, TREADLE, environment, free_port, simulated
 
-DATAIKU = ("dataiku", *(f"dataiku {name}" for name in ("run", "list", "status", "last-runs", "abort")))
+DATAIKU = ("dataiku", *(f"dataiku {name}" for name in ("run", "list", "projects", "status", "last-runs", "abort")))
 COMMANDS = ("", "run", "check", *DATAIKU, "dataiku wait", "dataiku log", "dataiku simulate", "dataiku demo")
 
 

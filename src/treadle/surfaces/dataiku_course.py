@@ -119,9 +119,13 @@ class Course:
         found = await self.phases.run("list-scenarios", {"projectKey": project})
         if not found.succeeded:
             said = phase.last.said or "404"
-            return f"there is no project {project}, or the key may not see it ({said})", "check the project's key"
+            projects = await self.phases.run("list-projects", {})
+            known = [entry["projectKey"] for entry in projects.outputs["projects"]] if projects.succeeded else []
+            message = f"there is no project {project}, or the key may not see it ({said})"
+            return message, near_names(project, known) or "the key opens no project"
         names = [entry["id"] for entry in found.outputs["scenarios"]]
-        return f"project {project} has no scenario {scenario}", near_names(scenario, names)
+        message = f"project {project} has no scenario {scenario}"
+        return message, near_names(scenario, names) or "the project has no scenarios"
 
     # From the trigger to the end
 

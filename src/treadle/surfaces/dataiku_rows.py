@@ -24,7 +24,8 @@ def _command(bundle: Bundle, row: Command) -> click.Command:
     def call(**options: Any) -> None:
         sys.exit(guarded(lambda: _call(bundle, row, options)))
 
-    call.__doc__ = f"{row.help}\n\n\b\nExample:\n  treadle {bundle.name} {row.name} {row.example}\n"
+    example = f"{bundle.name} {row.name} {row.example}".rstrip()
+    call.__doc__ = f"{row.help}\n\n\b\nExample:\n  treadle {example}\n"
     call = with_options(SERVER_OPTIONS)(call)
     call = click.option("--json", "as_json", is_flag=True, help="The outputs of the workflow, as JSON.")(call)
     for argument in reversed(row.arguments):

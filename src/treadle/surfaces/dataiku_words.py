@@ -102,14 +102,14 @@ def _transport_hint(answer: HttpFailed, root: str) -> str | None:
     return answer.hint
 
 
-def near_names(wrong: str, known: Iterable[str]) -> str:
-    """Say which names are near a wrong one, or a few of all where none is."""
+def near_names(wrong: str, known: Iterable[str]) -> str | None:
+    """Say which names are near a wrong one, or a few of all where none is; None where there are no names."""
     names = list(known)
     folded = {name.lower(): name for name in names}
     near = [folded[found] for found in difflib.get_close_matches(wrong.lower(), folded, n=3, cutoff=0.5)]
     if near:
         return f"did you mean {' or '.join(near)}?"
     if not names:
-        return "the project has no scenarios"
+        return None
     shown = ", ".join(names[:8])
     return f"there are {shown}" + (f" and {len(names) - 8} more" if len(names) > 8 else "")

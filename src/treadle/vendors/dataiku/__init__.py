@@ -37,6 +37,15 @@ DATAIKU = Bundle(
             ),
         ),
         Command(
+            name="projects",
+            workflow="list-projects",
+            help="List the projects that the API key opens.",
+            example="",
+            arguments=(),
+            shows="/projects",
+            columns=(Column("project", "/projectKey"), Column("name", "/name")),
+        ),
+        Command(
             name="status",
             workflow="scenario-status",
             help="Say whether a scenario is running, and how its last run ended.",
