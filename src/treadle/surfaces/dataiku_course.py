@@ -86,6 +86,7 @@ class Course:
         self._busy: str | None = None
         self._deadline: float | None = None
         self._note: str | None = None
+        self._foreign = False
 
     # Before anything is triggered
 
@@ -143,7 +144,7 @@ class Course:
                 self._move("busy")
                 phase = await self._watched(self._busy)
                 if not phase.succeeded:
-                    return await self._not_over(phase, "the run before it")
+                    return self._never_free(phase)
             ended = await self._triggered()
             if ended is not None:
                 return ended
@@ -152,8 +153,20 @@ class Course:
                 return refused
         return self._end("cancelled", codes.CANCELLED, message="the scenario was never free")
 
+    def _never_free(self, phase: Phase) -> Ended:
+        """Say why nothing was triggered after all."""
+        if phase.status == "interrupted":
+            return self._interrupted()
+        if phase.status == "limit":
+            limit = self._wishes.timeout or 0.0
+            message = f"its time of {limit:g} s was over before it was triggered; nothing was triggered"
+            return self._end("timed-out", codes.TIMED_OUT, message=message)
+        message, hint = phase.problem
+        return self._end("refused", codes.REFUSED, message=f"{message}; nothing was triggered", hint=hint)
+
     async def _is_busy(self, run: str) -> Ended:
         if self._wishes.when_busy == "attach":
+            self._foreign = True
             self._note = "it was running already, and that run was followed"
             return await self._followed(run)
         message = f"it is running already (run {run}); nothing was triggered"
@@ -167,14 +180,15 @@ class Course:
         phase = await self._run("trigger-scenario", inputs, limit=self._left())
         if phase.status == "in-doubt" or (phase.status == "failed" and phase.last.status in _AMBIGUOUS):
             return await self._looked_for(phase)
+        if not phase.begun:
+            return self._never_free(phase)
         if phase.status in ("limit", "interrupted"):
             message = "it was stopped while the request to run was under way, which may have taken effect"
             code = self.signal_code if phase.status == "interrupted" else codes.IN_DOUBT
             status = "interrupted" if phase.status == "interrupted" else "in-doubt"
             return self._end(status, code, message=message, hint=self._how_to_look)
         if not phase.succeeded:
-            message, hint = phase.problem
-            return self._end("refused", codes.REFUSED, message=f"{message}; nothing was triggered", hint=hint)
+            return self._never_free(phase)
         out = phase.outputs
         self.target = self.target._replace(trigger=out["triggerId"], fire=out["triggerRunId"])
         if out["cancelled"]:
@@ -194,10 +208,12 @@ class Course:
         if runs:
             message = f"the answer to the request was lost, and several runs may have come of it: {', '.join(runs)}"
             return self._end("in-doubt", codes.IN_DOUBT, message=message, hint=self._how_to_look)
-        if found.status == "interrupted":
-            return self._interrupted()
         message = f"the request to run may have taken effect ({phase.problem.message}), but no new manual run was found"
-        return self._end("in-doubt", codes.IN_DOUBT, message=message, hint=self._how_to_look)
+        if found.status == "failed":
+            message += f": {found.problem.message}"
+        stopped = found.status == "interrupted"
+        status, code = ("interrupted", self.signal_code) if stopped else ("in-doubt", codes.IN_DOUBT)
+        return self._end(status, code, message=message, hint=self._how_to_look)
 
     async def started(self) -> Ended | None:
         """Wait until the fire has led to a run, and follow that; None as `_triggered`."""
@@ -284,6 +300,8 @@ class Course:
 
     async def _aborted(self, *, started: bool) -> str:
         """Abort what is ours and say so; a run that is not ours is left alone."""
+        if self._foreign:
+            return "it was not aborted, for it was not triggered here"
         if not started:
             status = await self._run("scenario-status", limit=_ASIDE, after_stop=True)
             if not status.succeeded or status.outputs["status"]["running"]:
@@ -302,6 +320,7 @@ class Course:
 
     def _end(self, status: str, code: int, **more: Any) -> Ended:
         target = self.target
+        self.trouble = self.step = ""
         message = more.pop("message", None) or self._note
         self.ended = Ended(
             project=target.project, scenario=target.scenario, status=status, exit_code=code, run_id=target.run,

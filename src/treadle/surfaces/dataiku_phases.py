@@ -16,12 +16,16 @@ _LIMIT = "the limit was reached"
 
 
 class Phase(NamedTuple):
-    """How a workflow ended: its status (limit and interrupted besides those of a run), outputs, and what is wrong."""
+    """How a workflow ended: its status (limit and interrupted besides those of a run), outputs, and what is wrong.
+
+    It has not `begun` where the limit or a stop came before its first request.
+    """
 
     status: str
     outputs: dict[str, Any]
     last: LastAnswer
     problem: Problem
+    begun: bool = True
 
     @property
     def succeeded(self) -> bool:
@@ -60,7 +64,8 @@ class Phases:
         last = LastAnswer()
         prepared = await self._runner.prepare(self._document, workflow, inputs)
         if (self.stopped and not after_stop) or (limit is not None and limit <= 0):
-            return Phase("interrupted" if self.stopped else "limit", {}, last, Problem("nothing was sent"))
+            status = "interrupted" if self.stopped and not after_stop else "limit"
+            return Phase(status, {}, last, Problem("nothing was sent"), begun=False)
 
         def seen(record: Record) -> None:
             last.observe(record)

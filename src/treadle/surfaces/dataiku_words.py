@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.engine.journal import Delivered, Failure, Record
 
+_NOT_THE_SCHEME = frozenset({"dns", "policy", "proxy", "timeout", "url"})
+"""Kinds of failures that have nothing to do with http and https."""
+
 
 class Problem(NamedTuple):
     """What is wrong and what to do, in words for people."""
@@ -97,7 +100,7 @@ def _hint(status: int) -> str | None:
 def _transport_hint(answer: HttpFailed, root: str) -> str | None:
     if answer.kind == "tls" and root.startswith("https://") and "certificate" not in answer.message:
         return f"is it http? --server http://{root.partition('://')[2]}"
-    if root.startswith("http://") and answer.kind in ("connection", "protocol", "http"):
+    if root.startswith("http://") and answer.kind not in _NOT_THE_SCHEME:
         return f"is the server up? where it speaks https, --server https://{root.partition('://')[2]}"
     return answer.hint
 
