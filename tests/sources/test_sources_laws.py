@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
 import pytest
 import uritemplate
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from treadle.sources.operation import Operation, ParameterSpec, undeclared
@@ -72,7 +72,6 @@ def test_styles_are_those_of_rfc_6570(place, value):
 @pytest.mark.parametrize(
     "spec", SPECS, ids=lambda spec: f"{spec.location} {spec.style} {spec.explode} {spec.allow_reserved}"
 )
-@settings(deadline=None)
 @given(value=ANY)
 def test_no_value_changes_what_is_around_it(spec, value):
     try:

@@ -20,6 +20,8 @@ TRANSIENT = frozenset({429, 502, 503, 504})
 """Statuses that say: try again later."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 10
+LATE = 0.05
+"""How many seconds an exchange may be late before it is cut off."""
 FIRST_BACKOFF = 0.5
 """Seconds before the first repeat of a safe request; doubled for each further one."""
 
@@ -149,7 +151,8 @@ class Http:
 async def _in_time(exchange: Send, request: HttpRequest, timeout: float, left: float) -> HttpResponse | HttpFailed:
     """Send a request of a step that has a limit of its own, which waiting for a turn counts in, too."""
     try:
-        async with asyncio.timeout(left):
+        # The exchange keeps the same limit by itself, and knows better what it was at when the time was up.
+        async with asyncio.timeout(left + LATE):
             return await exchange(request, timeout)
     except TimeoutError as error:
         if unsent(error):
