@@ -48,13 +48,11 @@ class Server(NamedTuple):
     Attributes:
         root: what people open in a browser.
         options: those of a Runner.
-        key: the API key, which is never shown.
-        scheme: how it goes out.
+        scheme: how the API key goes out.
     """
 
     root: str
     options: dict[str, Any]
-    key: str
     scheme: str
 
 
@@ -74,4 +72,4 @@ def server_of(options: dict[str, Any]) -> Server:
     complete_connection(given)
     given["insecure"] = given["insecure"] or found.insecure
     whole = {**given, "server": found.api, "credentials": found.credentials(scheme)}
-    return Server(found.root, whole, found.key, scheme)
+    return Server(found.root, whole, scheme)

@@ -11,6 +11,7 @@ from treadle.surfaces.dataiku_words import LastAnswer, Problem, what_is_wrong
 if TYPE_CHECKING:
     from treadle.api import Interruption, Outcome, Runner
     from treadle.drivers.documents import LoadedDocument
+    from treadle.engine.secrets import Secrets
 
 _LIMIT = "the limit was reached"
 
@@ -81,16 +82,16 @@ class Phases:
             self._current = None
             if timer is not None:
                 timer.cancel()
-        return self._phase(outcome, interruption, last, workflow)
-
-    def _phase(self, outcome: "Outcome", interruption: "Interruption", last: LastAnswer, workflow: str) -> Phase:
         status = outcome.status
         if status == "cancelled":
             status = "limit" if interruption.reason == _LIMIT else "interrupted"
+        problem = self._problem(outcome, last, workflow, prepared.secrets)
+        return Phase(status, prepared.secrets.value(outcome.outputs), last, problem)
+
+    def _problem(self, outcome: "Outcome", last: LastAnswer, workflow: str, secrets: "Secrets") -> Problem:
+        """Say what is wrong, with every secret masked."""
         may = "run scenarios" if workflow in ("trigger-scenario", "abort-scenario") else "read the scenario"
-        problem = Problem("")
-        if status != "succeeded":
-            problem = what_is_wrong(last, outcome.error, self._server.root, self._server.scheme, may)
-            key = self._server.key
-            problem = Problem(problem.message.replace(key, "***"), problem.hint and problem.hint.replace(key, "***"))
-        return Phase(status, outcome.outputs, last, problem)
+        if outcome.status == "succeeded":
+            return Problem("")
+        message, hint = what_is_wrong(last, outcome.error, self._server.root, self._server.scheme, may)
+        return Problem(secrets.text(message), hint and secrets.text(hint))
