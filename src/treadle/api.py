@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
 
-import msgspec
-
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.access import Access
 from treadle.drivers.blocking import blocking
@@ -21,6 +19,7 @@ from treadle.drivers.connection import Departed
 from treadle.drivers.documents import Library, Linkage, LoadedDocument
 from treadle.drivers.durable import Durable, Observe, Recorder
 from treadle.drivers.fetch import Fetcher
+from treadle.drivers.given import options_of
 from treadle.drivers.http import Http, Send
 from treadle.drivers.journals.protocol import Journal, Kept
 from treadle.drivers.network import Network
@@ -60,7 +59,7 @@ class Runner:
         prompt: Callable[[str], None] | None = None,
         **options: Any,
     ) -> None:
-        self.options, self._policy = tightened(options.pop("options", None) or _options(options))
+        self.options, self._policy = tightened(options.pop("options", None) or options_of(options))
         self._durable = Durable(journal, replays=self.options.replay is not None)
         self._limits = self.options.limits()
         self._network = Network(self.options, clock or SystemClock(), self._policy)
@@ -428,7 +427,7 @@ def check(
             found |= dict.fromkeys(await runner.check_all(document, offline=offline))
         return list(found)
 
-    return blocking(_with_runner(checked, _options(options)))
+    return blocking(_with_runner(checked, options_of(options)))
 
 
 async def run_async(
@@ -457,7 +456,7 @@ async def run_async(
         JournalFailed: the journal cannot be written; the run goes no further.
     """
     return await _with_runner(
-        lambda runner: runner.run(document, workflow_id, inputs, observe=observe), _options(options), journal
+        lambda runner: runner.run(document, workflow_id, inputs, observe=observe), options_of(options), journal
     )
 
 
@@ -481,26 +480,11 @@ async def _with_runner(
         return await use(runner)
 
 
-def _options(given: Mapping[str, Any]) -> Options:
-    known = Options.__struct_fields__
-    for name in given:
-        if name not in known:
-            raise TypeError(f"there is no option '{name}'; there are {', '.join(known)}")
-    if given.get("profile") is not None:
-        from treadle.drivers.config import read_profile  # noqa: PLC0415 - most runs have no config file
-
-        profile = read_profile(given["profile"], known)
-        given = {**(profile.options if profile else {}), **given}
-    try:
-        return msgspec.convert(dict(given), Options)
-    except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `$.")
-        name = place.rstrip("`") or "options"
-        raise RunRefused(f"option '{name}': {message[0].lower()}{message[1:]}") from error
-
-
 def _only_workflow(loaded: LoadedDocument) -> str:
     ids = loaded.workflow_ids
+    for bundle in BUNDLES.values():
+        if loaded.name == str(bundle.document):
+            return bundle.workflow
     if len(ids) != 1:
         raise RunRefused(f"{loaded.name} has {len(ids)} workflows; say which", hint=f"there are {', '.join(ids)}")
     return ids[0]
