@@ -9,8 +9,9 @@ from treadle.surfaces.dataiku_options import Server
 from treadle.surfaces.dataiku_words import LastAnswer, Problem, what_is_wrong
 
 if TYPE_CHECKING:
-    from treadle.api import Interruption, Outcome, Runner
+    from treadle.api import Outcome, Runner
     from treadle.drivers.documents import LoadedDocument
+    from treadle.drivers.run import Interruption
     from treadle.engine.secrets import Secrets
 
 _LIMIT = "the limit was reached"
@@ -60,7 +61,7 @@ class Phases:
         after_stop: bool = False,
     ) -> Phase:
         """Run a workflow, at most `limit` seconds; after a stop only where `after_stop` says so."""
-        from treadle.api import Interruption  # noqa: PLC0415
+        from treadle.drivers.run import Interruption  # noqa: PLC0415
 
         last = LastAnswer()
         prepared = await self._runner.prepare(self._document, workflow, inputs)
