@@ -271,7 +271,9 @@ def test_a_file_that_is_gone_is_said_and_the_run_can_be_resumed_when_it_is_back(
             letter.write_bytes(b"Dear both")
             with monkeypatch.context() as patch:
                 patch.setenv("TREADLE_POLICY", str(policy))
-                with pytest.raises(treadle.RunRefused, match=r"are not read: the policy file .* allows no files"):
+                with pytest.raises(
+                    treadle.RunRefused, match=r"is not read from .*: the policy file .* allows no files"
+                ):
                     await _resume(path, run_id, server=url)
             return await _resume(path, run_id, server=url)
 
