@@ -1,71 +1,19 @@
 """`python -m bench [--write] [NAME...]`: measure, print the table of README.md, and with --write put it there."""
 
 import datetime as dt
-import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
-HERE = Path(__file__).parent
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+from bench import durable
+from bench.measures import HERE, Figure, at_most, paired, python, server, spent, told
+
 MARK = "<!-- measured -->"
-
-
-class Figure(NamedTuple):
-    """What was measured, the bound it is held to, and what was found, as text."""
-
-    what: str
-    bound: str
-    found: str
-    kept: bool
-
-
-@contextmanager
-def server(delay: float) -> Iterator[str]:
-    process = subprocess.Popen([sys.executable, HERE / "server.py", str(delay)], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}/public/api"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def spent(*command: str) -> float:
-    """Run a whole process; give its CPU seconds, user and system."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, command
-    return usage.ru_utime + usage.ru_stime
-
-
-def told(*command: str) -> dict[str, float]:
-    """Run a script that prints its figures."""
-    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
-    assert done.returncode == 0, done.stderr
-    figures: dict[str, float] = json.loads(done.stdout)
-    return figures
-
-
-def paired(ours: Callable[[], float], bare: Callable[[], float], rounds: int) -> tuple[float, float, float, float]:
-    """Measure the two in turn, after one round that does not count; give median ratio, lowest, highest, and ours."""
-    ours(), bare()
-    pairs = [(ours(), bare()) for _ in range(rounds)]
-    ratios = sorted(first / second for first, second in pairs)
-    return statistics.median(ratios), ratios[0], ratios[-1], statistics.median(first for first, _ in pairs)
-
-
-def python(*arguments: str) -> tuple[str, ...]:
-    return (sys.executable, *arguments)
 
 
 def whole_process() -> Figure:
@@ -75,7 +23,7 @@ def whole_process() -> Figure:
         command = python("-m", "treadle", "run", str(HERE / "founding.arazzo.yaml"), *inputs, *options)
         bare = python(str(HERE / "bare.py"), "once", url)
         ratio, low, high, cpu = paired(lambda: spent(*command), lambda: spent(*bare), 15)
-    return _at_most(
+    return at_most(
         "whole `treadle run` process, founding workflow, no polls: CPU against a bare aiohttp script",
         ratio, 1.25, f"{low:.2f} to {high:.2f}; {cpu * 1000:.0f} ms",
     )  # fmt: skip
@@ -86,7 +34,7 @@ def series() -> Figure:
         ours = python(str(HERE / "ours.py"), "series", url, "200")
         bare = python(str(HERE / "bare.py"), "series", url, "200")
         ratio, low, high, cpu = paired(lambda: told(*ours)["cpu"], lambda: told(*bare)["cpu"], 7)
-    return _at_most(
+    return at_most(
         "200 runs one after the other, warm connection: CPU against bare aiohttp",
         ratio, 1.6, f"{low:.2f} to {high:.2f}; {cpu / 200 * 1000:.2f} ms a run",
     )  # fmt: skip
@@ -125,9 +73,7 @@ def help_text() -> Figure:
     ratio, low, high, cpu = paired(
         lambda: spent(*python("-m", "treadle", "--help")), lambda: spent(*python("-c", "pass")), 15
     )
-    return _at_most(
-        "`--help` against `python -c pass`: CPU", ratio, 10, f"{low:.1f} to {high:.1f}; {cpu * 1000:.0f} ms"
-    )
+    return at_most("`--help` against `python -c pass`: CPU", ratio, 10, f"{low:.1f} to {high:.1f}; {cpu * 1000:.0f} ms")
 
 
 def criterion(kind: str, bound: float) -> Figure:
@@ -143,10 +89,6 @@ def one_request() -> Figure:
     ours, bare = min(each["ours"] for each in found), min(each["bare"] for each in found)
     text = f"{ours:.1f} µs (the same in bare Python {bare:.1f} µs)"
     return Figure("building one request with 6 parameters and a body of 1 kB", "at most 60 µs", text, ours <= 60)
-
-
-def _at_most(what: str, ratio: float, bound: float, details: str) -> Figure:
-    return Figure(what, f"at most {bound:g} times", f"{ratio:.2f} times ({details})", ratio <= bound)
 
 
 def _large_description(operations: int) -> str:
@@ -210,10 +152,12 @@ _OPERATION = """\
           description: Anything else that the server may answer.
 """
 
-FIGURES: dict[str, Callable[[], Figure]] = {
+FIGURES: dict[str, Callable[[], Figure | list[Figure]]] = {
     "process": whole_process, "series": series, "crowd": crowd, "polling": polling, "ready": ready, "help": help_text,
     "simple": lambda: criterion("simple", 3), "jsonpath": lambda: criterion("jsonpath", 40),
     "request": one_request,
+    "journal": durable.throughput, "start": durable.start_up, "effect": durable.effect, "loop": durable.loop,
+    "waiting": durable.many,
 }  # fmt: skip
 
 
@@ -227,20 +171,25 @@ def table(figures: list[Figure]) -> str:
         "",
         "| figure | bound | found | kept |",
         "|---|---|---|---|",
-        *(
-            f"| {found.what} | {found.bound} | {found.found} | {'yes' if found.kept else '**no**'} |"
-            for found in figures
-        ),
+        *(f"| {found.what} | {found.bound} | {found.found} | {_verdict(found)} |" for found in figures),
     ]
     return "\n".join(lines)
 
 
+def _verdict(found: Figure) -> str:
+    if found.bound == "none":
+        return ""
+    return "yes" if found.kept else "**no**"
+
+
 def main(arguments: list[str]) -> int:
     names = [argument for argument in arguments if not argument.startswith("--")] or list(FIGURES)
-    figures = []
+    figures: list[Figure] = []
     for name in names:
-        figures.append(FIGURES[name]())
-        print(f"{name}: {figures[-1].found} (bound: {figures[-1].bound})", file=sys.stderr, flush=True)
+        found = FIGURES[name]()
+        for figure in found if isinstance(found, list) else [found]:
+            figures.append(figure)
+            print(f"{name}: {figure.found} (bound: {figure.bound})", file=sys.stderr, flush=True)
     text = table(figures)
     print(text)
     if "--write" in arguments:

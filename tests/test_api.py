@@ -77,7 +77,7 @@ def test_importing_is_light():
 def test_load():
     document = treadle.load("dataiku")
     assert isinstance(document, treadle.LoadedDocument)
-    assert document.workflow_ids == [WORKFLOW]
+    assert document.workflow_ids[0] == WORKFLOW
     assert document.diagnostics == []
     assert repr(document).startswith("<LoadedDocument ")
 
@@ -184,7 +184,7 @@ def test_inputs_are_checked_before_anything_is_sent(simulator):
 def test_a_workflow_that_is_not_there():
     with pytest.raises(treadle.RunRefused, match="has no workflow 'none'") as refused:
         treadle.run("dataiku", "none")
-    assert refused.value.hint == f"it has {WORKFLOW}"
+    assert refused.value.hint.startswith(f"it has {WORKFLOW}, ")
 
 
 def test_a_workflow_has_to_be_named_where_there_are_several(tmp_path):
@@ -337,7 +337,7 @@ def test_options_of_the_wrong_type_are_refused_by_name(options, message):
 def test_a_document_may_be_given_as_a_path():
     path = Path(treadle.__file__).parent / "vendors/dataiku/workflows/scenarios.arazzo.yaml"
     assert treadle.check(path) == []
-    assert treadle.load(path).workflow_ids == ["run-scenario-and-poll"]
+    assert treadle.load(path).workflow_ids == treadle.load("dataiku").workflow_ids
 
 
 @pytest.mark.parametrize("document", [None, {}, 5])

@@ -5,29 +5,29 @@ Put together from the layers below: the library of documents, the engine, the HT
 
 import asyncio
 import random
-import threading
 import warnings
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
 
-import msgspec
-
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.access import Access
+from treadle.drivers.blocking import blocking
 from treadle.drivers.cache import DocumentCache
 from treadle.drivers.connection import Departed
 from treadle.drivers.documents import Library, Linkage, LoadedDocument
 from treadle.drivers.durable import Durable, Observe, Recorder
 from treadle.drivers.fetch import Fetcher
+from treadle.drivers.given import options_of
 from treadle.drivers.http import Http, Send
-from treadle.drivers.journals.protocol import Journal
+from treadle.drivers.journals.protocol import Journal, Kept
 from treadle.drivers.network import Network
 from treadle.drivers.outcome import Outcome
 from treadle.drivers.policy_file import check_kept, tightened
 from treadle.drivers.prepared import NO_ORIGINS, Prepared, brought_back, check_choice, replayed, undoubted
 from treadle.drivers.run import Clock, Interruption, SystemClock, departed, drive, interrupted
+from treadle.drivers.runs import forget, taken_over
 from treadle.drivers.settings import Options, check_policy, check_servers
 from treadle.engine.effects import SendHttp
 from treadle.engine.interpreter import Run
@@ -59,7 +59,7 @@ class Runner:
         prompt: Callable[[str], None] | None = None,
         **options: Any,
     ) -> None:
-        self.options, self._policy = tightened(options.pop("options", None) or _options(options))
+        self.options, self._policy = tightened(options.pop("options", None) or options_of(options))
         self._durable = Durable(journal, replays=self.options.replay is not None)
         self._limits = self.options.limits()
         self._network = Network(self.options, clock or SystemClock(), self._policy)
@@ -239,13 +239,14 @@ class Runner:
         """Run what was prepared; an interruption ends it with status `cancelled`."""
         self._check_usable()
         journal = self._durable.journal
-        run_id = f"{random.getrandbits(64):016x}"
+        run_id = _new_id()
         run = Run(
             prepared.program, prepared.inputs, self._limits,
             secrets=prepared.secrets, secret_names=prepared.secret_names, run_id=run_id,
         )  # fmt: skip
         start = None if journal is None else prepared.start(run_id, self.options, self._clock.now())
-        return await self._drive(run, Recorder(run, observe, journal, start), prepared, interruption)
+        recorder = Recorder(run, prepared.secrets, observe, journal, start)
+        return await self._drive(run, recorder, prepared, interruption)
 
     async def resume(
         self,
@@ -278,17 +279,59 @@ class Runner:
         kept = await journal.claim(run_id)
         try:
             check_choice(in_doubt)
-            check_kept(kept.start.options, self.options, self._policy)
-            prepared = brought_back(kept.start, secrets or {})
-            prepared.diagnostics += self._allowed(prepared.program)
-            run = replayed(kept, self._with_known(prepared))
+            prepared, run = self._brought_back(kept, secrets or {})
         except BaseException:
             await journal.release(run_id)
             raise
-        recorder = Recorder(run, observe, journal)
+        recorder = Recorder(run, prepared.secrets, observe, journal)
         recorder.take_over(kept.records)
         first = [*run.take_unwritten(), *undoubted(run, in_doubt, self._clock.now())]
         return await self._drive(run, recorder, prepared, interruption, first)
+
+    async def retry(
+        self,
+        run_id: str,
+        step_id: str | None = None,
+        secrets: Mapping[str, Any] | None = None,
+        *,
+        observe: Observe | None = None,
+        interruption: Interruption | None = None,
+    ) -> Outcome:
+        """Run a run of the journal anew, with its program and inputs; the other one stays as it is.
+
+        Args:
+            run_id: the id of the run.
+            step_id: the step to begin with: what was done before it first began is taken over. Without it, from the start.
+            secrets: secret inputs, by name; others are taken from where they came.
+            observe: is shown each further record.
+            interruption: may stop the new run.
+
+        Raises:
+            RunRefused: there is no such run, it did not come to that step, or a secret input is not there.
+            JournalFailed: the journal cannot be read or written.
+        """
+        self._check_usable()
+        journal = self._durable.needed()
+        kept = taken_over(await journal.read(run_id), step_id, _new_id(), self._clock.now())
+        prepared, run = self._brought_back(kept, secrets or {})
+        recorder = Recorder(run, prepared.secrets, observe, journal, kept.start)
+        recorder.take_over(kept.records, written=False)
+        return await self._drive(run, recorder, prepared, interruption, run.take_unwritten())
+
+    def _brought_back(self, kept: Kept, secrets: Mapping[str, Any]) -> tuple[Prepared, Run]:
+        check_kept(kept.start.options, self.options, self._policy)
+        prepared = brought_back(kept.start, secrets)
+        prepared.diagnostics += self._allowed(prepared.program)
+        return prepared, replayed(kept, self._with_known(prepared))
+
+    async def forget(self, seconds: float) -> int:
+        """Delete the runs of the journal that ended longer ago than that, those in doubt left out; give how many.
+
+        Raises:
+            RunRefused: there is no journal.
+            JournalFailed: it cannot be read or written.
+        """
+        return await forget(self._durable.needed(), self._clock.now() - seconds)
 
     async def _drive(
         self,
@@ -304,8 +347,9 @@ class Runner:
         def authorize(effect: SendHttp, send: Send) -> Send:
             return self._access.authorize(effect, send, prepared.secrets)
 
+        clock = self._clock if interruption is None else interruption.breakable(self._clock)
         exchange = self._network.of_run(run.program.workflow_id, prepared.secrets)
-        http = Http(exchange, self._clock, recorder.notice, prepared.secrets, authorize, recorder.cookies)
+        http = Http(exchange, clock, recorder.notice, prepared.secrets, authorize, recorder.cookies)
         if interruption is not None:
             interruption.attach()
         broken: BaseException | None = None
@@ -327,8 +371,10 @@ class Runner:
             except Departed as departure:
                 await recorder.append(run.stop("failed", departed(run, departure), self._clock.now()))
             if interruption is not None and interruption.reason is not None:
-                stopped = run.stop("cancelled", interrupted(run, interruption.reason, broken), self._clock.now())
                 kept = self._durable.journal is not None and not interruption.for_good
+                stopped = run.stop(
+                    "cancelled", interrupted(run, interruption.reason, broken, kept=kept), self._clock.now()
+                )
                 await recorder.append(stopped, written=not kept)
         durable = self._durable.journal is not None
         return Outcome(run, recorder.history, prepared.diagnostics, prepared.secrets, durable=durable)
@@ -342,13 +388,17 @@ class Runner:
         self._loop = loop
 
 
+def _new_id() -> str:
+    return f"{random.getrandbits(64):016x}"  # guards nothing, and is asked for often
+
+
 def load(source: str | Path) -> LoadedDocument:
     """Load an Arazzo document from a path, an http(s) URL, or a bundled name such as `dataiku`.
 
     Raises:
         DocumentInvalid: it is not there or not valid; `diagnostics` says why, each with its place.
     """
-    return _blocking(_with_runner(lambda runner: runner.load(source), Options()))
+    return blocking(_with_runner(lambda runner: runner.load(source), Options()))
 
 
 def check(
@@ -377,7 +427,7 @@ def check(
             found |= dict.fromkeys(await runner.check_all(document, offline=offline))
         return list(found)
 
-    return _blocking(_with_runner(checked, _options(options)))
+    return blocking(_with_runner(checked, options_of(options)))
 
 
 async def run_async(
@@ -406,7 +456,7 @@ async def run_async(
         JournalFailed: the journal cannot be written; the run goes no further.
     """
     return await _with_runner(
-        lambda runner: runner.run(document, workflow_id, inputs, observe=observe), _options(options), journal
+        lambda runner: runner.run(document, workflow_id, inputs, observe=observe), options_of(options), journal
     )
 
 
@@ -420,7 +470,7 @@ def run(
     **options: Any,
 ) -> Outcome:
     """Run a workflow and wait for its end, with or without a running event loop. Takes and raises as `run_async`."""
-    return _blocking(run_async(document, workflow_id, inputs, observe=observe, journal=journal, **options))
+    return blocking(run_async(document, workflow_id, inputs, observe=observe, journal=journal, **options))
 
 
 async def _with_runner(
@@ -430,65 +480,14 @@ async def _with_runner(
         return await use(runner)
 
 
-def _options(given: Mapping[str, Any]) -> Options:
-    known = Options.__struct_fields__
-    for name in given:
-        if name not in known:
-            raise TypeError(f"there is no option '{name}'; there are {', '.join(known)}")
-    if given.get("profile") is not None:
-        from treadle.drivers.config import read_profile  # noqa: PLC0415 - most runs have no config file
-
-        profile = read_profile(given["profile"], known)
-        given = {**(profile.options if profile else {}), **given}
-    try:
-        return msgspec.convert(dict(given), Options)
-    except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `$.")
-        name = place.rstrip("`") or "options"
-        raise RunRefused(f"option '{name}': {message[0].lower()}{message[1:]}") from error
-
-
 def _only_workflow(loaded: LoadedDocument) -> str:
     ids = loaded.workflow_ids
+    for bundle in BUNDLES.values():
+        if loaded.name == str(bundle.document):
+            return bundle.workflow
     if len(ids) != 1:
         raise RunRefused(f"{loaded.name} has {len(ids)} workflows; say which", hint=f"there are {', '.join(ids)}")
     return ids[0]
-
-
-def _blocking(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run a coroutine to its end; where a loop is running in this thread, in a thread of its own."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    result: list[_T] = []
-    error: list[BaseException] = []
-    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = []
-
-    async def supervised() -> _T:
-        started.append((asyncio.get_running_loop(), asyncio.current_task()))
-        return await work
-
-    def target() -> None:
-        try:
-            result.append(asyncio.run(supervised()))
-        except BaseException as raised:  # noqa: BLE001 - handed on to the caller's thread, whatever it is
-            error.append(raised)
-
-    thread = threading.Thread(target=target, name="treadle-run")
-    thread.start()
-    try:
-        thread.join()
-    except BaseException:
-        # Ctrl-C reaches this thread only; the run in the other one ends with it.
-        for loop, task in started:
-            if task is not None:
-                loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        raise
-    if error:
-        raise error[0]
-    return result[0]
 
 
 __all__ = [

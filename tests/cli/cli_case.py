@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import pty
@@ -11,13 +12,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+from aiohttp import web
 from cli_server import Answer, Seen, scripted
 from msgspec import UNSET, Struct, UnsetType
 
@@ -39,11 +43,24 @@ NEVER = ("Traceback", "was never awaited", "Unclosed ")
 
 
 class Simulated(Struct, forbid_unknown_fields=True, frozen=True):
-    """A simulated DSS whose clock moves by `tick` seconds with each request."""
+    """A simulated DSS whose clock moves by `tick` seconds with each request.
+
+    Attributes:
+        privileges: those of the key; all where none are given.
+        scenarios: more scenarios, as `--scenario` takes them.
+        faults: as `--fault` takes them.
+        changes: other values of the world's fields, such as `busy` and `start_delay`.
+        before: requests that came before the command, as METHOD /path.
+    """
 
     published_shapes: bool = False
     tick: float = 2.0
     key: str = "demo-key"
+    privileges: list[str] | None = None
+    scenarios: list[str] = []
+    faults: list[str] = []
+    changes: dict[str, Any] = {}
+    before: list[str] = []
 
 
 class Signal(Struct, forbid_unknown_fields=True, frozen=True):
@@ -66,7 +83,7 @@ class Sent(Struct, forbid_unknown_fields=True, frozen=True):
 class Expect(Struct, forbid_unknown_fields=True, frozen=True):
     """What must be seen.
 
-    In texts, `{tmp}`, `{port}` and `{time}` stand for what changes from run to run.
+    In texts, `{tmp}`, `{port}`, `{run}` and `{time}` stand for what changes from run to run.
 
     Attributes:
         exit: the exit code.
@@ -86,6 +103,7 @@ class Expect(Struct, forbid_unknown_fields=True, frozen=True):
         sent: every request that the server must have seen, with header fields and body.
         report: members of the report file, by path; `*` stands for any value.
         no_report: there is no report file.
+        written: texts that must be in files of these names.
         max_memory: the most that the command may use, in MiB.
         within: the most seconds that it may take.
     """
@@ -109,6 +127,7 @@ class Expect(Struct, forbid_unknown_fields=True, frozen=True):
     sent: list[Sent] | UnsetType = UNSET
     report: dict[str, Any] = {}
     no_report: bool = False
+    written: dict[str, list[str]] = {}
     max_memory: int | None = None
     within: float | None = None
 
@@ -191,9 +210,7 @@ def run_case(case: Case, tmp: Path) -> None:
         _founding(tmp)
     known = shared_files() if case.use else {}
     for name, text in ({name: known[name] for name in case.use} | case.files).items():
-        target = tmp / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, "utf-8")
+        _place(tmp / name, text)
     for name in case.pipes:
         os.mkfifo(tmp / name)
     with ExitStack() as stack:
@@ -204,9 +221,13 @@ def run_case(case: Case, tmp: Path) -> None:
             seen, port = server.seen, server.port
             url = f"http://127.0.0.1:{port}"
         elif case.simulator is not None:
-            simulator = stack.enter_context(simulated(case.simulator))
+            server = Arrivals()
+            simulator = stack.enter_context(simulated(case.simulator, server))
             url, port = simulator.api_url, int(simulator.url.rpartition(":")[2])
         places = {"{server}": url, "{tmp}": str(tmp), "{free_port}": str(port), "{port}": str(port)}
+        for name, text in case.files.items():
+            if "{server}" in text:
+                _place(tmp / name, _filled(text, places))
         command = [*TREADLE, *(_filled(argument, places) for argument in case.args)]
         if case.expect.max_memory is not None:
             command = [sys.executable, str(Path(__file__).with_name("measured.py")), str(tmp / USAGE), *command]
@@ -219,6 +240,11 @@ def run_case(case: Case, tmp: Path) -> None:
                 for r in simulator.requests
             ]
     _check(case, ended, seen, tmp, port)
+
+
+def _place(target: Path, text: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, "utf-8")
 
 
 def environment(tmp: Path, more: dict[str, str]) -> dict[str, str]:
@@ -242,13 +268,51 @@ def _founding(tmp: Path) -> None:
     (tmp / "founding.yml").write_bytes(FOUNDING.read_bytes())
 
 
-def simulated(wanted: Simulated | None = None):
+class Arrivals:
+    """What came in, for a signal that is sent then."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._arrived = threading.Condition()
+
+    @web.middleware
+    async def note(self, request, answer):
+        with self._arrived:
+            self._lines.append(f"{request.method} {request.path.removeprefix('/public/api')}")
+            self._arrived.notify_all()
+        return await answer(request)
+
+    def wait_for(self, line: str, count: int, seconds: float) -> bool:
+        with self._arrived:
+            return self._arrived.wait_for(lambda: self._lines.count(line) >= count, seconds)
+
+
+@contextmanager
+def simulated(wanted: Simulated | None = None, arrivals: Arrivals | None = None):
     """Serve a simulated DSS from a thread."""
     wanted = wanted or Simulated()
     simulation = config.default()
-    keys = (msgspec.structs.replace(simulation.keys[0], key=wanted.key),)
-    simulation = msgspec.structs.replace(simulation, published_shapes=wanted.published_shapes, keys=keys)
-    return running(simulation, clock=VirtualClock(tick=wanted.tick))
+    key = msgspec.structs.replace(simulation.keys[0], key=wanted.key)
+    if wanted.privileges is not None:
+        key = msgspec.structs.replace(key, privileges=tuple(wanted.privileges))
+    changes = {
+        "published_shapes": wanted.published_shapes,
+        "keys": (key,),
+        "scenarios": (*simulation.scenarios, *map(config.read_scenario, wanted.scenarios)),
+        "faults": tuple(map(config.read_fault, wanted.faults)),
+        **wanted.changes,
+    }
+    simulation = msgspec.structs.replace(simulation, **changes)
+    middlewares = [] if arrivals is None else [arrivals.note]
+    with running(simulation, clock=VirtualClock(tick=wanted.tick), middlewares=middlewares) as simulator:
+        for line in wanted.before:
+            method, _, path = line.partition(" ")
+            connection = http.client.HTTPConnection(urlsplit(simulator.url).netloc, timeout=LIMIT)
+            connection.request(method, f"/public/api{path}", headers={"Authorization": f"Bearer {wanted.key}"})
+            assert connection.getresponse().status == 200
+            connection.close()
+        simulator.requests.clear()
+        yield simulator
 
 
 def free_port() -> int:
@@ -334,6 +398,10 @@ def _check(case: Case, ended: Ended, seen: list[Seen], tmp: Path, port: int) -> 
     assert not (expect.no_report and report), report
     _check_stdout(expect, stdout, story)
     _check_requests(expect, seen, story)
+    for name, texts in expect.written.items():
+        found = _plain((tmp / name).read_text("utf-8"), tmp, port)
+        for text in texts:
+            assert text in found, f"{text!r} is not in {name}\n{found}\n{story}"
     if expect.report:
         _check_members(expect.report, json.loads(report), story)
     if expect.max_memory is not None:
@@ -344,6 +412,7 @@ def _check(case: Case, ended: Ended, seen: list[Seen], tmp: Path, port: int) -> 
 
 def _plain(text: str, tmp: Path, port: int) -> str:
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    text = re.sub(r"(?<=treadle runs resume )[0-9a-f]{16}\b", "{run}", text)
     text = text.replace(str(tmp), "{tmp}").replace(f"127.0.0.1:{port}", "127.0.0.1:{port}")
     return re.sub(r"^ *\d+\.\d s ", "{time} ", text, flags=re.MULTILINE)
 

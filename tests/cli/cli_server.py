@@ -18,10 +18,10 @@ CHUNK = b"x" * 65536
 class Answer(Struct, forbid_unknown_fields=True, frozen=True):
     """One answer of the script.
 
-    `special`: reset the connection (RST), close it without an answer, hang until the end, send what is no HTTP,
-    or break off in the middle of the body. `huge`: a body of that many bytes, sent piece by piece.
-    `hex`: a body of bytes.
-    `{authorization}` is the header as it came in.
+        `special`: reset the connection (RST), close it without an answer, hang until the end, hold the answer until the test
+    lets it go, send what is no HTTP, or break off in the middle of the body. `huge`: a body of that many bytes, sent
+    piece by piece. `hex`: a body of bytes.
+        `{authorization}` is the header as it came in.
     """
 
     status: int = 200
@@ -30,7 +30,7 @@ class Answer(Struct, forbid_unknown_fields=True, frozen=True):
     text: str | None = None
     hex: str | None = None
     huge: int | None = None
-    special: Literal["reset", "close", "hang", "garbage", "break-off"] | None = None
+    special: Literal["reset", "close", "hang", "hold", "garbage", "break-off"] | None = None
 
 
 class Seen(NamedTuple):
@@ -54,6 +54,7 @@ class ScriptedServer(socketserver.ThreadingTCPServer):
         self.seen: list[Seen] = []
         self.arrived = threading.Condition()
         self.ended = threading.Event()
+        self.let_go = threading.Event()
 
     @property
     def port(self) -> int:
@@ -102,6 +103,8 @@ class _Handler(socketserver.StreamRequestHandler):
             case "hang":
                 self.server.ended.wait()
                 return
+            case "hold":
+                self.server.let_go.wait()
             case "garbage":
                 self.wfile.write(b"\x00\x01\x02 this is no HTTP\r\n\r\n")
                 return
@@ -139,5 +142,6 @@ def scripted(script: dict[str, list[Answer]]):
             yield server
         finally:
             server.ended.set()
+            server.let_go.set()
             server.shutdown()
             thread.join()

@@ -9,7 +9,11 @@ import subprocess
 import pytest
 from cli_case import LIMIT, TREADLE, environment, free_port, simulated
 
-COMMANDS = ("", "run", "check", "dataiku", "dataiku simulate", "dataiku demo")
+RUNS = [f"runs {name}" for name in ("list", "show", "logs", "resume", "retry", "cancel", "delete")]
+DATAIKU = ("dataiku", *(f"dataiku {name}" for name in ("run", "list", "projects", "status", "last-runs", "abort")))
+COMMANDS = (
+    "", "run", "check", *DATAIKU, "dataiku wait", "dataiku log", "dataiku simulate", "dataiku demo", "runs", *RUNS,
+)  # fmt: skip
 
 
 def call(arguments, tmp, **more):
@@ -47,9 +51,18 @@ def test_example(command, tmp_path):
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize(("command", "number"), [("dataiku", "SIGINT"), ("dataiku simulate", "SIGTERM")])
-def test_example_of_simulate(command, number, tmp_path):
+@pytest.mark.parametrize("command", DATAIKU)
+def test_example_of_dataiku(command, tmp_path):
     words = example(call([*command.split(), "--help"], tmp_path).stdout)
+    with simulated() as simulator:
+        ended = call(words, tmp_path, TREADLE_POLL_INTERVAL="0.02", DKU_DSS_URL=simulator.url)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_example_of_simulate(number, tmp_path):
+    words = example(call(["dataiku", "simulate", "--help"], tmp_path).stdout)
     port = str(free_port())
     words = [word.replace("11200", port) for word in words]
     assert port in words

@@ -177,7 +177,7 @@ def test_a_document_that_is_none(lay):
 def test_a_file_wins_over_a_bundle(lay, tmp_path, monkeypatch):
     lay()
     monkeypatch.chdir(tmp_path)
-    assert treadle.load("dataiku").workflow_ids == ["run-scenario-and-poll"]
+    assert treadle.load("dataiku").workflow_ids[0] == "run-scenario-and-poll"
     (tmp_path / "dataiku").write_text(DOCUMENT, "utf-8")
     assert treadle.load("dataiku").workflow_ids == ["w"]
 

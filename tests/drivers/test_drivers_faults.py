@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 import treadle
 from loader import cases
-from treadle.surfaces.cli import EXIT_CODES
+from treadle.surfaces.running import EXIT_CODES
 
 DOCUMENT = """
 arazzo: 1.0.1

@@ -68,6 +68,7 @@ def test_a_proxy_of_another_kind(monkeypatch):
 def test_options_are_shown_without_passwords():
     options = treadle.Options(proxy="http://me:geheim@proxy.test", client_key_password="geheim")
     assert repr(options) == "Options(client_key_password='***', proxy='http://***@proxy.test')"
+    assert repr(options.connection()) == "<Connection through http://***@proxy.test, 30 s>"
 
 
 def test_a_proxy_that_is_none_is_shown_without_its_password():

@@ -136,16 +136,20 @@ def test_a_post_for_which_no_time_is_left_is_not_sent_and_not_in_doubt(took):
 
 def test_an_interruption_says_what_was_under_way():
     run = Run(program("GET", "POST"), {})
-    assert interrupted(run, "interrupted").message == "interrupted"
+    assert interrupted(run, "interrupted", kept=False).message == "interrupted"
     run.begin(NOON)
-    assert interrupted(run, "interrupted").message == "interrupted at step 's0'"
+    assert interrupted(run, "interrupted", kept=False).message == "interrupted at step 's0'"
     run.deliver("s0/1/1", HttpResponse(200), NOON)
-    assert interrupted(run, "cancelled").message == "cancelled at step 's1'"
-    failure = interrupted(run, "interrupted (SIGINT)", asyncio.CancelledError())
+    assert interrupted(run, "cancelled", kept=False).message == "cancelled at step 's1'"
+    failure = interrupted(run, "interrupted (SIGINT)", asyncio.CancelledError(), kept=False)
     assert failure.message == (
         "interrupted (SIGINT) at step 's1'; POST http://api.test/x was under way and may have taken effect"
     )
     assert (failure.kind, failure.step_id) == ("interrupted", "s1")
+    assert failure.hint == "what was started on the server goes on there"
+    kept = Run(program("GET"), {}, run_id="5f2a")
+    kept.begin(NOON)
+    assert interrupted(kept, "interrupted", kept=True).hint == "go on with it: treadle runs resume 5f2a"
 
 
 def test_a_cancelled_drive_leaves_a_run_that_can_go_on():

@@ -246,6 +246,23 @@ def test_programs_are_kept_once_and_go_with_their_last_run(path):
     asyncio.run(write())
 
 
+def test_what_deleted_runs_took_is_given_back(path):
+    async def write():
+        journal = SqliteJournal(path)
+        for number in range(100):
+            await started(journal, f"r{number}")
+            await journal.release(f"r{number}")
+        await journal.close()
+        journal = SqliteJournal(path)
+        before = path.stat().st_size
+        for number in range(100):
+            await journal.delete(f"r{number}")
+        await journal.close()
+        assert path.stat().st_size < before / 2
+
+    asyncio.run(write())
+
+
 def test_what_is_kept_in_memory_is_bounded(path, monkeypatch):
     monkeypatch.setattr(sqlite, "_MOST_PROGRAMS", 2)
 

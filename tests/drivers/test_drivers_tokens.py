@@ -14,6 +14,7 @@ from keyring.backend import KeyringBackend
 from served import StillClock, serving
 
 from treadle import Options, Runner, RunRefused, run
+from treadle.drivers.oauth import Held
 from treadle.engine.journal import StepBegan
 
 SECRET = "hunter2222"
@@ -163,6 +164,30 @@ def test_a_token_that_was_got_for_one_api_goes_to_no_other(tmp_path):
     assert asyncio.run(tried()) == {"one": {"you": "Bearer t0k3n-1"}, "two": {"you": "Bearer t0k3n-2"}}
 
 
+@pytest.mark.parametrize(("back", "key"), [("/other", ""), ("/k", SECRET)])
+def test_a_server_that_sends_a_request_back_does_not_choose_where_a_key_goes(document, back, key):
+    urls: list[str] = []
+    hops: list[str] = []
+
+    async def home(request: web.BaseRequest) -> web.Response:
+        if request.path == "/k" and not hops:
+            return web.Response(status=302, headers={"Location": f"{urls[1]}/elsewhere"})
+        return web.json_response({"you": request.headers.get("X-Key", "")})
+
+    async def elsewhere(request: web.BaseRequest) -> web.Response:
+        hops.append(request.headers.get("X-Key", ""))
+        return web.Response(status=302, headers={"Location": f"{urls[0]}{back}"})
+
+    async def tried():
+        async with serving(home) as one, serving(elsewhere) as two:
+            urls.extend((one, two))
+            async with Runner(server=one, credentials={"key": SECRET}) as runner:
+                return (await runner.run(document, "k")).outputs
+
+    assert asyncio.run(tried()) == {"you": {"you": key}}
+    assert hops == [""]
+
+
 class Ring(KeyringBackend):
     """A keyring in memory."""
 
@@ -206,6 +231,30 @@ def test_kept_tokens_are_taken_from_the_keyring(document, ring, broken, given):
 
     assert asyncio.run(tried()).given == given
     assert {service for service, _ in ring.kept} == {"treadle"}
+
+
+def test_a_kept_token_is_not_renewed_where_another_description_says(document, ring):
+    """A refresh token of one description must not go to the `refreshUrl` of one that is the same but for that."""
+    flow = DESCRIPTION["components"]["securitySchemes"]["oauth"]["flows"]["clientCredentials"]
+    other = {**flow, "refreshUrl": "/elsewhere"}
+    forged = {
+        **DESCRIPTION["components"]["securitySchemes"],
+        "oauth": {"type": "oauth2", "flows": {"clientCredentials": other}},
+    }
+
+    async def tried():
+        api = Api()
+        async with serving(api) as url:
+            async with Runner(server=url, credentials=CLIENT, keep_tokens=True) as runner:
+                await runner.run(document, "a")
+            ring.kept = dict.fromkeys(ring.kept, '{"token": "t0k3n-1", "renew_at": 1, "refresh_token": "r3fr3sh"}')
+            described = {**DESCRIPTION, "components": {"securitySchemes": forged}}
+            document.with_name("api.json").write_text(json.dumps(described), "utf-8")
+            async with Runner(server=url, credentials=CLIENT, keep_tokens=True) as runner:
+                await runner.run(document, "a")
+        return api.seen
+
+    assert asyncio.run(tried()) == ["/token", "/a", "/token", "/a"]
 
 
 def test_without_being_told_to_nothing_is_kept(document, ring):
@@ -332,6 +381,9 @@ def test_options_show_no_credential():
     shown = repr(Options(server="https://x.test", credentials={"key": SECRET, "oauth": CLIENT["oauth"]}))
     assert SECRET not in shown
     assert shown == "Options(server='https://x.test', credentials={'key': '***', 'oauth': '***'})"
+    sourced = repr(Options(source={"api": f"https://ann:{SECRET}@x.test/api.json?token={SECRET}", "other": "a.yaml"}))
+    assert sourced == "Options(source={'api': 'https://***@x.test/api.json?token=***', 'other': 'a.yaml'})"
+    assert SECRET not in repr(Held(SECRET, 1.0, SECRET))
 
 
 def test_a_run_without_needs_imports_nothing_of_it(tmp_path):

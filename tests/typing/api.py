@@ -97,6 +97,8 @@ async def runners(document: LoadedDocument, options: Mapping[str, Any]) -> None:
     journals: list[Journal] = [MemoryJournal(), SqliteJournal("runs.sqlite")]
     async with Runner(journal=journals[0]) as durable:
         assert_type(await durable.resume("id", {"apiKey": "x"}, observe=print), Outcome)
+        assert_type(await durable.retry("id", "step", {"apiKey": "x"}, observe=print), Outcome)
+        assert_type(await durable.forget(30 * 86400.0), int)
     assert_type(await run_async(document, journal=Path("runs.sqlite")), Outcome)
     Runner(journal=7)  # type: ignore[arg-type]
     Runner(clock=7)  # type: ignore[arg-type]

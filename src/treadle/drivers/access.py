@@ -48,7 +48,9 @@ class Access:
         Raises:
             RunRefused: a credential is none, stands where it cannot be read, or tokens are to be kept and there is no keyring.
         """
-        if self._options.credentials or self._options.keep_tokens or any(map(open_needs, program.calls())):
+        options = self._options
+        asked = options.credentials or options.keep_tokens or options.profile is not None
+        if asked or any(map(open_needs, program.calls())):
             return _findings(program, self._ready())
         return []
 

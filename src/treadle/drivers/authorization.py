@@ -16,6 +16,7 @@ from treadle.drivers.redirects import origin
 from treadle.drivers.run import Clock
 from treadle.drivers.tokens import Tokens
 from treadle.engine.effects import HttpFailed, HttpResponse, SendHttp
+from treadle.engine.secret_flows import answered
 from treadle.engine.secrets import Secrets
 from treadle.errors import RunRefused
 from treadle.sources.digest import challenge
@@ -125,13 +126,19 @@ class Authorized:
         self._tokens: dict[str, str] = {}
         self._renewed: set[str] = set()
         self._answered: dict[str, Challenge] = {}
+        self._led_away = False
 
     async def exchange(self, request: HttpRequest, timeout: float) -> HttpResponse | HttpFailed:
         """Send a request; after a redirect to another origin it goes without credentials.
 
+        So it does when that one sends it back: another server is not to choose what is asked for with them.
         A 401 says that the request had no effect, so what is not idempotent is sent again as well.
         """
-        if origin(request.url) != self._origin:
+        if request.url == self._api:
+            self._led_away = False  # the first request, or a repeat of it
+        elif origin(request.url) != self._origin:
+            self._led_away = True
+        if self._led_away:
             return await self._send(request, timeout)
         clock = self._authorizer.clock
         ends = clock.now() + timeout
@@ -139,6 +146,7 @@ class Authorized:
             result = await self._once(request, timeout, ends)
             if isinstance(result, HttpFailed) or result.status not in (401, 403):
                 return result
+            self._secrets.learn(answered(result))  # the run sees no answer but the last one
             note = self._note(result.status)
             if result.status == 403:
                 return structs.replace(result, note=note)

@@ -13,7 +13,7 @@ from treadle.errors import RunRefused
 VARIABLE = "TREADLE_CONFIG"
 _TOP = ("default", "profiles")
 _FILES = ("ca_cert", "client_cert", "client_key")
-_NOT_IN_PROFILES = ("credentials", "profile")
+_NOT_IN_PROFILES = ("client_key_password", "credentials", "profile")
 FIELDS = (
     "token", "username", "password", "client_id", "client_secret", "refresh_token", "scope", "flow", "token_url",
     "device_url", "redirect_uri", "client_auth",
@@ -86,7 +86,7 @@ def read_profile(name: str | None, options: Iterable[str]) -> Profile | None:
 
 def _checked(value: dict[str, Any], path: Path, text: str, options: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Refuse what no profile can hold, and give the profiles."""
-    known = sorted({_dashed(name) for name in options} - set(_NOT_IN_PROFILES))
+    known = sorted(_dashed(name) for name in options if name not in _NOT_IN_PROFILES)
     _refuse_unknown(value, _TOP, (), path, text)
     profiles = value.get("profiles", {})
     if not isinstance(value.get("default", ""), str):

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from treadle.drivers.urls import user_masked
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.errors import EffectFailed
 from treadle.sources.request import HttpRequest
@@ -38,6 +39,11 @@ class Connection(Struct, frozen=True):
     client_key: str | None = None
     client_key_password: str | None = None
     proxy: str | None = None
+
+    def __repr__(self) -> str:
+        """Show what shows no password."""
+        through = "" if self.proxy is None else f" through {user_masked(self.proxy)}"
+        return f"<Connection{through}, {self.request_timeout:.3g} s>"
 
 
 class Departed(EffectFailed):

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from treadle.drivers.config import CONFIG_FIELDS, FIELDS, Profile, readable_by_others
+from treadle.drivers.texts import is_text
 from treadle.errors import RunRefused
 from treadle.sources.needs import SecurityNeed
 from treadle.sources.security import basic_pair
@@ -69,9 +70,12 @@ class Found(Struct):
         """Say whether it may be sent to the host of a URL."""
         if self.hosts is None:
             return True
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        names = (host, f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}")
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            return False
+        names = (host, f"{host}:{port or (443 if parts.scheme == 'https' else 80)}")
         return any(
             wanted.lower() in names or (wanted.startswith("*.") and host.endswith(wanted[1:].lower()))
             for wanted in self.hosts
@@ -170,7 +174,8 @@ class Credentials:
             for fields in self._profiled.values()
             for name, value in fields.items()
         )
-        return self._profile.path if literal else None
+        with_password = "@" in str(self._profile.options.get("proxy", ""))
+        return self._profile.path if literal or with_password else None
 
 
 def variables(need: SecurityNeed) -> list[str]:
@@ -234,10 +239,15 @@ def _origin(value: Value, origin: str) -> str:
 
 
 def _value(entry: Entry, need: SecurityNeed, field: str) -> str:
-    value = entry.value
-    if isinstance(value, str):
-        return value
     what = f"the credential for '{need.scheme}'" + (f", field {field}" if field else "")
+    value = entry.value
+    found = value if isinstance(value, str) else _elsewhere(value, what)
+    if not is_text(found):
+        raise RunRefused(f"{what}, from {entry.origin}, has bytes that are no UTF-8 text", hint="give it as UTF-8")
+    return found
+
+
+def _elsewhere(value: Reference, what: str) -> str:
     match value.kind:
         case "env":
             if not os.environ.get(value.name):

@@ -1,7 +1,7 @@
 """What stands between the driver of a run and those who take its records: history, observer and journal."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from treadle.drivers.run import Interruption
 from treadle.engine.effects import HttpResponse
 from treadle.engine.interpreter import Run
 from treadle.engine.journal import Checkpoint, CookiesKept, Delivered, Learnt, Record, Repeated
+from treadle.engine.masked import masked
 from treadle.engine.report import History
+from treadle.engine.secrets import Secrets
 from treadle.errors import JournalFailed, RunRefused
 
 Observe = Callable[[Record], None]
@@ -26,21 +28,28 @@ WATCH_EVERY = 0.5
 
 
 class Recorder:
-    """Takes the records of one run.
+    """Takes the records of one run; whoever is shown them, and the journal, get them without secrets.
 
     Args:
         run: the run; it is asked for checkpoints.
+        secrets: what is masked.
         observe: is shown each record once it is written.
         journal: keeps them, or None.
         start: what a new run starts from; None where the journal has it already.
     """
 
-    __slots__ = ("_cookies", "_journal", "_observe", "_run", "_start", "_to_fold", "_unwritten", "history")
+    __slots__ = ("_cookies", "_journal", "_observe", "_run", "_secrets", "_start", "_to_fold", "_unwritten", "history")
 
     def __init__(
-        self, run: Run, observe: Observe | None = None, journal: Journal | None = None, start: Start | None = None
+        self,
+        run: Run,
+        secrets: Secrets,
+        observe: Observe | None = None,
+        journal: Journal | None = None,
+        start: Start | None = None,
     ) -> None:
         self._run = run
+        self._secrets = secrets
         self._observe = observe
         self._journal = journal
         self._start = start
@@ -60,6 +69,8 @@ class Recorder:
         untold = self._run.secrets.take_untold()
         if untold and self._journal is not None:
             self._unwritten.append(Learnt(records[0].at, untold))
+        if self._journal is not None or self._observe is not None:
+            records = [masked(record, self._secrets) for record in records]
         for record in records:
             self.history.add(record)
         if self._journal is not None and written:
@@ -82,8 +93,10 @@ class Recorder:
             start, self._start = self._start, None
             await journal.start(start, turn)
 
-    def take_over(self, records: Iterable[Record]) -> None:
-        """Take what an earlier process wrote."""
+    def take_over(self, records: Sequence[Record], *, written: bool = True) -> None:
+        """Take what an earlier process wrote, or what another run did, which is still to be `written`."""
+        if not written:
+            self._unwritten.extend(records)
         for record in records:
             self.history.add(record)
             if isinstance(record, CookiesKept):
@@ -112,10 +125,11 @@ class Recorder:
                 self._keep(record)
                 self._unwritten.append(record)
             return
+        shown = structs.replace(record, why=self._secrets.text(record.why))
         if self._journal is not None:
-            self._unwritten.append(record)
+            self._unwritten.append(shown)
         if self._observe is not None:
-            self._observe(record)
+            self._observe(shown)
 
 
 def _weight(record: Record) -> int:

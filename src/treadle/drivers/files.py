@@ -49,7 +49,7 @@ class LocalFiles:
         """Give the file, or its content as text where the schema says in which encoding.
 
         Raises:
-            RunRefused: it is not there or cannot be read, or the encoding is unknown; or a policy allows no files.
+            RunRefused: it is not there or cannot be read, the encoding is unknown, or a policy allows no files.
         """
         refuse_file(f"input '{place}' is not read from {path}")
         try:
@@ -78,7 +78,7 @@ class LocalFiles:
         """Give the text of a file, without its last line end, to be converted as the schema asks.
 
         Raises:
-            RunRefused: it cannot be read, or is no text; or a policy allows no files.
+            RunRefused: it cannot be read, is no text, or a policy allows no files.
         """
         refuse_file(f"input '{place}' is not read from {path}")
         hint = f"write -i {place}:='\"@…\"' for a text that starts with '@'"

@@ -91,9 +91,10 @@ class Entry(Struct, frozen=True):
     def began(self) -> float | None:
         """When it began, in seconds since the epoch."""
         try:
-            return datetime.fromisoformat(self.started).timestamp()
-        except ValueError:
+            began = datetime.fromisoformat(self.started).timestamp()
+        except (ValueError, OverflowError):
             return None
+        return began if began >= 0 else None
 
     def result(self) -> HttpResponse | HttpFailed:
         """Give what the exchange brought."""

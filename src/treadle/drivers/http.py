@@ -79,6 +79,8 @@ class Http:
             if self._notice is not None:
                 why = f"status {result.status}" if isinstance(result, HttpResponse) else result.message
                 self._notice(Repeated(self._clock.now(), effect.step_id, attempt, pause, why))
+            if isinstance(result, HttpResponse):
+                self._secrets.learn(answered(result))  # the run sees no answer but the last one
             await self._clock.sleep(pause)
 
     def _pause(self, result: HttpResponse | HttpFailed, attempt: int) -> float:

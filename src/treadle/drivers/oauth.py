@@ -11,9 +11,14 @@ import msgspec
 from msgspec import Struct
 
 from treadle.diagnostics import printable
+from treadle.document.nesting import nests_too_deeply
 from treadle.drivers.credentials import Found, flow_of
 from treadle.drivers.http import Send
+from treadle.drivers.policy import literal
 from treadle.drivers.run import Clock
+from treadle.drivers.settings import host_of
+from treadle.drivers.sockets import SCHEME
+from treadle.drivers.urls import shown_url
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.engine.secrets import Secrets
 from treadle.errors import TreadleError
@@ -66,6 +71,9 @@ class Held(Struct):
     token: str
     renew_at: float | None = None
     refresh_token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Held until {self.renew_at}>"
 
 
 class Wanted(NamedTuple):
@@ -144,11 +152,11 @@ class Provider:
         wanted.secrets.obtain([value for value in new if isinstance(value, str) and value])
         if not isinstance(token, str) or not token:
             raise TokenRefused(
-                f"the token endpoint {url} answered without an access_token", hint="is it the right URL?"
+                f"the token endpoint {shown_url(url)} answered without an access_token", hint="is it the right URL?"
             )
         if not isinstance(kind, str) or kind.lower() != "bearer":
             raise TokenRefused(
-                f"the token endpoint {url} gives a token of type {_said(kind)}, which Treadle cannot send"
+                f"the token endpoint {shown_url(url)} gives a token of type {_said(kind)}, which Treadle cannot send"
             )
         seconds = _seconds(answer.get("expires_in"))
         refresh = answer.get("refresh_token")
@@ -186,7 +194,7 @@ class Provider:
         # "The issuer value returned MUST be identical to the Issuer URL that was used as the prefix" (section 4.3)
         expected = url.removesuffix(WELL_KNOWN)
         if not isinstance(issuer, str) or issuer.rstrip("/") != expected.rstrip("/"):
-            message = f"OpenID discovery at {url} speaks for another issuer: {_said(issuer)}"
+            message = f"OpenID discovery at {shown_url(url)} speaks for another issuer: {_said(issuer)}"
             raise TokenRefused(message, hint=f"its issuer must be {expected}; its tokens are not asked for")
         methods = value.get("token_endpoint_auth_methods_supported")
         body_only = (
@@ -216,34 +224,38 @@ def _check_url(url: str, wanted: Wanted, *, secret: bool = True) -> None:
     "The authorization server MUST require the use of TLS" (RFC 6749 section 3.2); where the API itself is served without
     it, or the endpoint is on this machine, nothing is gained by it.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise TokenRefused(f"{url} is no http(s) URL", hint="say where tokens are given: token_url=https://…")
-    if parts.scheme == "http" and not is_loopback(parts.hostname) and wanted.api.startswith("https:"):
+    host = host_of(url)
+    if not host or url.startswith(SCHEME):
         raise TokenRefused(
-            f"{url} is not https, and no credential is sent there", hint="say another: token_url=https://…"
+            f"{shown_url(url)} is no http(s) URL", hint="say where tokens are given: token_url=https://…"
         )
+    if "@" in urlsplit(url).netloc:
+        hint = "give client_id and client_secret as they are: --credential SCHEME.client_id=…"
+        raise TokenRefused(f"{shown_url(url)} has a user or password in it, and is not asked", hint=hint)
+    if url.startswith("http:") and not is_loopback(host) and not wanted.api.startswith("http:"):
+        message = f"{shown_url(url)} is not https, and no credential is sent there"
+        raise TokenRefused(message, hint="say another: token_url=https://…")
     if secret and not wanted.found.may_go_to(url):
         hosts = ", ".join(wanted.found.hosts or ())
-        message = (
-            f"the credential for '{wanted.need.scheme}' may go to {hosts or 'no host'} only, not to {parts.hostname}"
-        )
+        message = f"the credential for '{wanted.need.scheme}' may go to {hosts or 'no host'} only, not to {host}"
         raise TokenRefused(message, hint="add the token endpoint's host to `hosts` if it is meant")
 
 
 def is_loopback(host: str) -> bool:
     """Say whether a host is this machine by its name or address."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    address = literal(host)
+    return host == "localhost" if address is None else address.is_loopback
 
 
 def _object(
     answer: HttpResponse | HttpFailed, url: str, secrets: Secrets, what: str = "the token endpoint"
 ) -> dict[str, Any]:
+    shown = shown_url(url)
     if isinstance(answer, HttpFailed):
         hint = "is it up, and is its URL right (token_url)?" if answer.kind in ("connection", "dns") else answer.hint
-        raise TokenRefused(f"{what} {url} gives no answer: {answer.message}", hint=hint)
+        raise TokenRefused(f"{what} {shown} gives no answer: {answer.message}", hint=hint)
     try:
-        value = msgspec.json.decode(answer.body)
+        value = None if nests_too_deeply(answer.body) else msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         value = None
     if isinstance(value, dict):
@@ -253,12 +265,14 @@ def _object(
         code = value["error"]
         more = value.get("error_description")
         said = f"{_said(code)} ({_said(more)})" if isinstance(more, str) and more else _said(code)
-        raise TokenRefused(f"{what} {url} refuses: {secrets.text(said)}", hint=_HINTS.get(code), code=code)
+        raise TokenRefused(f"{what} {shown} refuses: {secrets.text(said)}", hint=_HINTS.get(code), code=code)
     if not 200 <= answer.status < 300:
-        raise TokenRefused(f"{what} {url} answered {answer.status}", hint="is it the right URL, and is the server up?")
+        raise TokenRefused(
+            f"{what} {shown} answered {answer.status}", hint="is it the right URL, and is the server up?"
+        )
     if not isinstance(value, dict):
         kind = next((text for name, text in answer.headers if name.lower() == "content-type"), "no content type")
-        raise TokenRefused(f"{what} {url} answered with no JSON object ({_said(kind)})", hint="is it the right URL?")
+        raise TokenRefused(f"{what} {shown} answered with no JSON object ({_said(kind)})", hint="is it the right URL?")
     return value
 
 

@@ -17,6 +17,7 @@ from urllib.parse import unquote_plus
 import msgspec
 from msgspec import structs
 
+from treadle.document.nesting import nests_too_deeply
 from treadle.drivers.bodies import described
 from treadle.drivers.connection import Connection, Exchange
 from treadle.drivers.har import BINARY, CREATOR, encoded
@@ -277,7 +278,7 @@ def _body(body: bytes, content_type: str, secrets: Secrets) -> tuple[str, str | 
         # Each byte is a character here, so that a key in a file is found as well.
         shown = secrets.text(body.decode("latin-1"))
         return base64.b64encode(shown.encode("latin-1")).decode(), coding
-    if is_json(content_type) or not content_type:
+    if (is_json(content_type) or not content_type) and not nests_too_deeply(text.encode()):
         try:
             value = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):

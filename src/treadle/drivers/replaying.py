@@ -26,6 +26,8 @@ from treadle.pointer import dump
 from treadle.sources.request import HttpRequest
 
 HINT = "replay it with the inputs and options that it was recorded with, or record it anew"
+_LAST = 253402300799.0
+"""The last moment that a calendar has (the end of the year 9999); recordings of others may say anything."""
 _BOUNDARY = re.compile(r'boundary="?([^";,]+)"?', re.IGNORECASE)
 
 
@@ -46,7 +48,7 @@ class RecordedClock:
 
     def skip(self, seconds: float) -> None:
         """Let the time pass."""
-        self._now += max(0.0, seconds)
+        self._now = min(self._now + max(0.0, seconds), _LAST)
 
 
 class Tape:

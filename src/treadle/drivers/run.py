@@ -68,6 +68,10 @@ class Interruption:
         """Make the current task the one that is stopped."""
         self._task = asyncio.current_task()
 
+    def breakable(self, clock: Clock) -> Clock:
+        """Give a clock in whose pauses a gentle stop takes place, as nothing is broken by it there."""
+        return _BreakableClock(clock, self)
+
     def request(self, reason: str, *, gently: bool = False, for_good: bool = False) -> None:
         """Stop the run; call it on the run's event loop. Gently means in a pause, or when the present answer is there."""
         self.reason = reason
@@ -89,6 +93,28 @@ class Interruption:
             return None
         finally:
             self._pausing = False
+
+    async def sleep(self, clock: Clock, seconds: float) -> None:
+        """Wait by a clock; a stop ends the wait."""
+        self._pausing = True
+        try:
+            await clock.sleep(seconds)
+        finally:
+            self._pausing = False
+
+
+class _BreakableClock:
+    __slots__ = ("_clock", "_interruption")
+
+    def __init__(self, clock: Clock, interruption: Interruption) -> None:
+        self._clock = clock
+        self._interruption = interruption
+
+    def now(self) -> float:
+        return self._clock.now()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._interruption.sleep(self._clock, seconds)
 
 
 async def drive(
@@ -116,7 +142,8 @@ async def drive(
         await _written(append, run.take_unwritten())
     deadline = None if timeout is None else clock.now() + timeout
     while effects := run.pending():
-        if interruption is not None and interruption.gently:
+        if interruption is not None and interruption.reason is not None:
+            await asyncio.sleep(0)  # a stop that is not gentle cancels the task: that must come out here
             return None
         effect = effects[0]  # a run asks for one thing at a time until steps can wait for messages
         if deadline is not None and clock.now() >= deadline:
@@ -182,15 +209,21 @@ async def _pause(effect: Sleep, since: float, clock: Clock, deadline: float | No
     return Slept()
 
 
-def interrupted(run: Run, reason: str, error: BaseException | None = None) -> Failure:
-    """Say what a run was at when it was interrupted; `error` is the CancelledError that came of it, or None in a pause."""
+def interrupted(run: Run, reason: str, error: BaseException | None = None, *, kept: bool) -> Failure:
+    """Say what a run was at when it was interrupted, and how to go on where a journal has it `kept`.
+
+    `error` is the CancelledError that came of it, or None in a pause.
+    """
     effect = next(iter(run.pending()), None)
     step_id = effect.step_id if effect is not None else None
     message = reason if step_id is None else f"{reason} at step '{step_id}'"
     begun = error is not None and not unsent(error)  # without one, nothing was under way
     if begun and isinstance(effect, SendHttp) and not effect.idempotent:
         message += f"; {effect.request.method} {effect.request.url} was under way and may have taken effect"
-    return Failure("interrupted", message, step_id, "what was started on the server goes on there")
+    hint = (
+        f"go on with it: treadle runs resume {run.run_id}" if kept else "what was started on the server goes on there"
+    )
+    return Failure("interrupted", message, step_id, hint)
 
 
 def departed(run: Run, error: EffectFailed) -> Failure:

@@ -116,6 +116,8 @@ class Options(Struct, frozen=True, kw_only=True):
         given = {name: value for name, value in asdict(self).items() if value != getattr(_DEFAULTS, name)}
         if self.proxy is not None:
             given["proxy"] = shown(self.proxy)
+        if self.source is not None:
+            given["source"] = {name: shown_url(url) for name, url in self.source.items()}
         if self.client_key_password is not None:
             given["client_key_password"] = MASK
         if self.credentials is not None:
@@ -175,6 +177,8 @@ def check_policy(program: Program, policy: "Policy") -> None:
         RunRefused: a rule forbids it.
     """
     for call in program.calls():
+        if call.url is not None:
+            continue  # x-operation with an expression: where it leads is known, and looked at, when it is sent
         if call.server.startswith(SCHEME):
             refusal = policy.refuses_socket(host_of(call.server) or "")
         else:
@@ -182,7 +186,9 @@ def check_policy(program: Program, policy: "Policy") -> None:
             port = parts.port or (443 if parts.scheme == "https" else 80)
             refusal = policy.refuses(parts.hostname or "", port)
         if refusal is not None:
-            raise RunRefused(f"source '{call.operation.source}': {refusal.message}", hint=refusal.hint)
+            source = call.operation.source
+            place = f"source '{source}'" if source else "x-operation"
+            raise RunRefused(f"{place}: {refusal.message}", hint=refusal.hint)
 
 
 def is_base(url: str) -> bool:

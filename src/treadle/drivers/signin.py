@@ -42,10 +42,11 @@ async def by_device(provider: Provider, wanted: Wanted) -> Held:
     )  # the second is an early draft's, still used
     if not all(isinstance(text, str) and text for text in (code, user_code, where)):
         raise TokenRefused(f"{endpoints.device} gives no device_code, user_code and verification_uri")
-    provider.prompt(printable(f"to sign in for '{wanted.need.scheme}', open {where} and enter the code {user_code}"))
+    said = f"to sign in for '{wanted.need.scheme}', open {where} and enter the code {user_code}"
+    provider.prompt(printable(wanted.secrets.text(said)))  # of the server's own words nothing is sure
     complete = answer.get("verification_uri_complete")
     if isinstance(complete, str):
-        provider.prompt(printable(f"or open {complete}"))
+        provider.prompt(printable(wanted.secrets.text(f"or open {complete}")))
     interval = _number(answer.get("interval"), INTERVAL)
     ends = provider.clock.now() + _number(answer.get("expires_in"), LONGEST)
     for _ in range(MOST_POLLS):

@@ -93,6 +93,15 @@ def _by_charset(content: bytes, name: str, charset: str | None, error: UnicodeDe
         raise TextInvalid(message, hint="serve it as UTF-8") from other
 
 
+def is_text(given: str) -> bool:
+    """Say whether an argument or a variable is text: Python hands on other bytes as halves of surrogate pairs."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def read_quickly(text: str, name: str) -> Reading:
     """Read a text; for a large one the garbage collector rests, which would cost more than the parser."""
     if len(text) < LARGE_TEXT or not gc.isenabled():

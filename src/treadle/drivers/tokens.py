@@ -112,5 +112,15 @@ def _key(wanted: Wanted) -> tuple[str, ...]:
     """Give what a token is for: which API, who asks whom for it, by which flow, for which scopes."""
     need, fields = wanted.need, wanted.found.fields
     url = fields.get("token_url") or need.discovery_url or next((f.token_url for f in need.flows if f.token_url), "")
+    # A kept refresh token must not go where another description with the same token endpoint says.
+    refresh = next((f.refresh_url for f in need.flows if f.refresh_url), None)
     who = fields.get("client_id", ""), fields.get("username", "")
-    return need.scheme, origin(wanted.api), url or "", *who, flow_of(need, fields) or "", scope_of(wanted)
+    return (
+        need.scheme,
+        origin(wanted.api),
+        url or "",
+        *who,
+        flow_of(need, fields) or "",
+        scope_of(wanted),
+        *filter(None, [refresh]),
+    )

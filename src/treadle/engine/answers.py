@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
+from treadle.document.nesting import DEEPEST, nests_too_deeply
 from treadle.expressions.evaluate import Missing
 from treadle.files import Binary
 from treadle.sources.media import charset_of, is_binary, is_json, is_text, is_xml
@@ -52,19 +53,30 @@ def read_answer(body: bytes, content_type: str, status: int) -> Answer:
 def _json(body: bytes, content_type: str, status: int) -> Answer:
     try:
         # "JSON parsers MAY ignore the presence of a byte order mark" (RFC 8259 section 8.1).
-        return Answer(msgspec.json.decode(body.removeprefix(BOM_UTF8)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = msgspec.json.decode(body.removeprefix(BOM_UTF8))
+    except (msgspec.DecodeError, UnicodeDecodeError):
         pass
+    except RecursionError:
+        return _too_deep(body, content_type, status)
+    else:
+        return _too_deep(body, content_type, status) if nests_too_deeply(body) else Answer(value)
     if not content_type and _plain_text(body) is None and not body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         return Answer(Binary(body, _OCTETS))
     text = _text(body, content_type)
     value, is_value = _read_leniently(text)
+    if is_value and nests_too_deeply(text.encode()):
+        return _too_deep(body, content_type, status)
     if is_value or not content_type:
         return Answer(value)
     said = content_type.partition(";")[0].strip()
     return Answer(
         text, f"the body of the answer (status {status}) is no JSON, though its type is {said}; it is kept as text"
     )
+
+
+def _too_deep(body: bytes, content_type: str, status: int) -> Answer:
+    warning = f"the body of the answer (status {status}) nests deeper than {DEEPEST} levels; it is kept as text"
+    return Answer(_text(body, content_type), warning)
 
 
 def _read_leniently(text: str) -> tuple[Any, bool]:

@@ -228,6 +228,8 @@ def _flows(
     source = scope.linked.sources.get(operation.source)
     description = None if source is None else source.description
     keys = frozenset() if description is None else key_places(description.security_schemes())
+    # Those that the operation requires were followed wherever they stand.
+    keys |= {key_place(need.name, need.location) for needs in operation.security for need in needs}
     found: list[Flow] = []
     for spec, value in ((argument.spec, argument.value) for argument in arguments):
         if credential(spec.name, spec.location) or key_place(spec.name, spec.location) in keys:

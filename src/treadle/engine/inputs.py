@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from treadle import pointer
+from treadle.document.nesting import DEEPEST, nests_too_deeply
 from treadle.engine.schema import SchemaInvalid, follow_reference, in_place, subschemas
 from treadle.errors import InputsInvalid
 from treadle.files import Binary, File
@@ -196,7 +197,13 @@ def _json_value(name: str, value: Any, workflow_id: str) -> Any:
     Files, and what an answer gave that is no text, stay what they are.
     """
     try:
-        return value if type(value) is str and value.isascii() else msgspec.json.decode(msgspec.json.encode(value))
+        if type(value) is str and value.isascii():
+            return value
+        written = msgspec.json.encode(value)
+        if nests_too_deeply(written):
+            problem = f"'{pointer.dump([name])}' nests deeper than {DEEPEST} levels"
+            raise InputsInvalid(f"the inputs of workflow '{workflow_id}' are invalid: {problem}", [problem])
+        return msgspec.json.decode(written)
     except (TypeError, ValueError, RecursionError) as error:
         if isinstance(value, File | Binary):
             return value

@@ -111,6 +111,8 @@ class Secrets:
             return {self.text(str(name)): self.value(entry) for name, entry in value.items()}
         if isinstance(value, list | tuple):
             return [self.value(entry) for entry in value]
+        if isinstance(value, float) and value.is_integer() and self._prepared()[0].intersection(_texts(int(value))):
+            return MASK  # 1234.0 is the number 1234
         number = next(iter(_texts(value)), None)
         return value if number is None or number not in self._prepared()[0] else MASK
 

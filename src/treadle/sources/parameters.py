@@ -26,7 +26,10 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
 _TRIPLE = re.compile(r"(%[0-9A-Fa-f]{2})")
 _NOT_IN_A_QUERY = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]")
 """What a query cannot hold (RFC 3986 section 3.4); an escape can stand in it, a lone percent sign cannot."""
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""What can be the name of a header field or a cookie (RFC 9110 section 5.6.2)."""
+OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})
+"""Header fields that say how the body is sent."""
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """Characters that no header field may hold (RFC 9110 section 5.5); a tab may stand in one."""
 _ALLOWED_RESERVED = {"query": ":/?@!$'()*+,;=", "path": ":@!$&'()*+,;=", "cookie": "!$&'()*+/:=?@"}
@@ -150,9 +153,9 @@ def _path(spec: ParameterSpec) -> Writer:
 
 
 def _header(spec: ParameterSpec) -> Writer:
-    if not _TOKEN.fullmatch(spec.name):
+    if not TOKEN.fullmatch(spec.name):
         return lambda _value: _refuse(f"{spec.name!r} cannot be the name of a header field")
-    if spec.name.lower() in ("content-length", "transfer-encoding"):
+    if spec.name.lower() in OF_THE_BODY:
         return lambda _value: _refuse(
             f"header '{spec.name}' says how the body is sent, which is not for a document to say"
         )

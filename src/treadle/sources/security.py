@@ -12,6 +12,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from msgspec import structs
 
 from treadle.sources.needs import Alternatives, Credential, Flow, SecurityNeed
+from treadle.sources.parameters import OF_THE_BODY, TOKEN
 from treadle.sources.references import DocumentsMissing, ReferenceInvalid, Registry
 from treadle.sources.request import HttpRequest, RequestInvalid
 
@@ -77,7 +78,7 @@ def scheme_of(value: Any, name: str, source: str, scopes: tuple[str, ...] = ()) 
     scheme = value if isinstance(value, dict) else {}
     need = SecurityNeed(source, name, "undefined", scopes=scopes)
     match scheme.get("type"):
-        case "apiKey" if scheme.get("in") in ("header", "query", "cookie") and isinstance(scheme.get("name"), str):
+        case "apiKey" if _is_place(scheme.get("name"), scheme.get("in")):
             return structs.replace(need, kind="apiKey", name=scheme["name"], location=scheme["in"])
         case "http" if isinstance(scheme.get("scheme"), str):
             kind = scheme["scheme"].lower()  # "case-insensitive, as defined in [RFC7235]"
@@ -89,6 +90,13 @@ def scheme_of(value: Any, name: str, source: str, scopes: tuple[str, ...] = ()) 
         case "mutualTLS":
             return structs.replace(need, kind="mutualTLS")
     return need
+
+
+def _is_place(name: Any, location: Any) -> bool:
+    """Say whether a key can go there: a name of a header field or cookie is a token, and says nothing of the body."""
+    if not isinstance(name, str) or location not in ("header", "query", "cookie"):
+        return False
+    return location == "query" or bool(TOKEN.fullmatch(name) and name.lower() not in OF_THE_BODY)
 
 
 def _flows(value: Any) -> tuple[Flow, ...]:
@@ -190,6 +198,8 @@ def _api_key(request: HttpRequest, credential: Credential) -> HttpRequest:
         case "query":
             joint = "&" if "?" in request.url else "?"
             pair = f"{quote(need.name, safe='-._~')}={quote(key, safe='-._~')}"
+            if pair in urlsplit(request.url).query.split("&"):
+                return request  # a server redirects with the query that it was sent
             return structs.replace(request, url=f"{request.url}{joint}{pair}")
         case "cookie":
             given = [value for field, value in request.headers if field.lower() == "cookie"]

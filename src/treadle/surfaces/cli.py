@@ -1,9 +1,6 @@
 """The command line. Each command is a few lines over the layers below, which are imported when a command needs them."""
 
 import asyncio
-import gc
-import os
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,23 +11,22 @@ import click
 
 from treadle.surfaces.dataiku import dataiku
 from treadle.surfaces.guard import EXIT_INVALID, guarded
-from treadle.surfaces.interrupt import SIGNALS, handed_to
 from treadle.surfaces.options import (
     CONNECTION_OPTIONS,
     JOURNAL_OPTIONS,
+    KEEP_OPTIONS,
     RUN_OPTIONS,
     Line,
     complete_connection,
     with_options,
 )
-from treadle.surfaces.streams import colour, prepare_streams, say, silence, tell
+from treadle.surfaces.runs import runs
+from treadle.surfaces.streams import colour, prepare_streams, say, tell
 from treadle.version import __version__
 
 if TYPE_CHECKING:
-    from treadle.api import Outcome, Runner
+    from treadle.api import Runner
     from treadle.drivers.prepared import Prepared
-    from treadle.drivers.run import Interruption
-    from treadle.engine.journal import Record
     from treadle.surfaces.bodyfolder import BodyFolder
     from treadle.surfaces.inputs import Given
 
@@ -40,9 +36,6 @@ class Results(NamedTuple):
 
     report: Path | None
     bodies: "BodyFolder"
-
-
-EXIT_CODES = {"succeeded": 0, "failed": 1, "limited": 3, "in-doubt": 4, "cancelled": 130}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -73,6 +66,7 @@ def main() -> None:
 @with_options(RUN_OPTIONS)
 @with_options(CONNECTION_OPTIONS)
 @with_options(JOURNAL_OPTIONS)
+@with_options(KEEP_OPTIONS)
 @click.option(
     "--no-journal",
     is_flag=True,
@@ -150,34 +144,33 @@ async def _run_with(
     from treadle.drivers.journals.place import state_file  # noqa: PLC0415
     from treadle.drivers.run import Interruption  # noqa: PLC0415
     from treadle.drivers.transport import preload  # noqa: PLC0415
+    from treadle.surfaces.running import exit_code, forget_old, nothing_sent, show_outcome, stopping, watched  # noqa: PLC0415
 
-    shown = {name: options.pop(name) for name in ("as_json", "quiet", "verbose")}
-    dry = options.pop("dry_run")
-    state, journaled = options.pop("state"), not options.pop("no_journal")
+    shown = {name: options.pop(name) for name in ("quiet", "verbose")}
+    as_json, dry, keep = options.pop("as_json"), options.pop("dry_run"), options.pop("keep")
+    no_journal = options.pop("no_journal") or dry or options["replay"] is not None
+    state, journaled = options.pop("state"), not no_journal
     interruption = Interruption()
-    received: list[signal.Signals] = []
-
-    def stop(number: signal.Signals) -> None:
-        received.append(number)
-        interruption.request(f"interrupted by {number.name}")
-
-    journal = state_file(state) if journaled and not dry and options["replay"] is None else None
+    journal = state_file(state) if journaled else None
     async with Runner(journal=journal, prompt=lambda line: tell(say, line), **options) as runner, _recorded(runner):
         # Until here a signal ends the process at once: nothing was sent, and there is nothing to tidy up.
         prepared = await runner.prepare(document, workflow, given.values, origins=given.origins)
         if not shown["quiet"]:
             tell(_show_warnings, prepared)
         if dry:
-            _show_plan(runner, prepared, as_json=shown["as_json"])
+            _show_plan(runner, prepared, as_json=as_json)
             return 0
         if options["proxy"] is None and options["replay"] is None:
             preload()
-        _open_journal(runner)
+        with nothing_sent():
+            runner.open_journal()
         interruption.attach()
-        with handed_to(asyncio.get_running_loop(), stop):
-            outcome = await _execute(runner, prepared, shown, interruption)
-    _show_outcome(outcome, prepared, results, as_json=shown["as_json"])
-    return SIGNALS[received[0]] if received and outcome.status == "cancelled" else EXIT_CODES[outcome.status]
+        with stopping([interruption], kept=journaled) as received, watched(**shown) as observe:
+            outcome = await runner.execute(prepared, observe=observe, interruption=interruption)
+        show_outcome(outcome, state, results.report, as_json=as_json, keep=results.bodies.keep)
+        if journaled and keep is not None:
+            await forget_old(runner, keep)
+    return exit_code(outcome, received)
 
 
 @asynccontextmanager
@@ -189,37 +182,6 @@ async def _recorded(runner: "Runner") -> AsyncIterator[None]:
         problem = runner.save_recording()
         if problem is not None:
             tell(say, f"treadle: {problem}")
-
-
-def _open_journal(runner: "Runner") -> None:
-    """Open the journal before anything is sent; where that fails, nothing was."""
-    from treadle.errors import JournalFailed, RunRefused  # noqa: PLC0415
-
-    try:
-        runner.open_journal()
-    except JournalFailed as error:
-        raise RunRefused(error.message, hint=error.hint) from error
-
-
-async def _execute(
-    runner: "Runner", prepared: "Prepared", shown: dict[str, bool], interruption: "Interruption"
-) -> "Outcome":
-    """Run, and show how it goes."""
-    from treadle.surfaces.report import progress  # noqa: PLC0415
-
-    # What is loaded stays until the end, so the collector, which rested while it was made, need not look at it again.
-    gc.freeze()
-    gc.enable()
-    live = sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
-    view = progress(prepared.secrets, verbose=shown["verbose"], quiet=shown["quiet"], live=live)
-
-    def observe(record: "Record") -> None:
-        tell(view.show, record)
-
-    try:
-        return await runner.execute(prepared, observe=observe, interruption=interruption)
-    finally:
-        view.close()
 
 
 def _show_warnings(prepared: "Prepared") -> None:
@@ -238,26 +200,6 @@ def _show_plan(runner: "Runner", prepared: "Prepared", *, as_json: bool) -> None
     shown = prepared.secrets.value(whole)
     print(json_text(shown, sys.stdout) if as_json else "\n".join(plan_lines(shown)))
     sys.stdout.flush()
-
-
-def _show_outcome(outcome: "Outcome", prepared: "Prepared", results: Results, *, as_json: bool) -> None:
-    from treadle.files import json_form  # noqa: PLC0415
-    from treadle.surfaces.report import json_text, write_problem  # noqa: PLC0415
-
-    secrets, keep = prepared.secrets, results.bodies.keep
-    if results.report is not None:
-        from treadle.surfaces.reportfile import write_report  # noqa: PLC0415
-
-        write_report(results.report, outcome.report(keep))
-    try:
-        shown = outcome.report(keep) if as_json else secrets.value(json_form(outcome.outputs, keep))
-        print(json_text(shown, sys.stdout))
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read it has gone; how the run ended stays as it is
-        silence(sys.stdout)
-    if outcome.error is not None:
-        hint = outcome.error.hint
-        tell(write_problem, secrets.text(outcome.error.message), secrets.text(hint) if hint else None, sys.stderr)
 
 
 def _named(values: tuple[str, ...], option: str) -> dict[str, str]:
@@ -387,3 +329,4 @@ async def _shown(document: str, workflow: str | None, options: dict[str, Any], *
 
 
 main.add_command(dataiku)
+main.add_command(runs)

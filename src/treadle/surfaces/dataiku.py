@@ -11,20 +11,29 @@ from typing import Any
 
 import click
 
+from treadle.surfaces.dataiku_rows import commands_of
+from treadle.surfaces.dataiku_run import run, wait
 from treadle.surfaces.guard import guarded
 from treadle.surfaces.interrupt import handed_to
 from treadle.surfaces.options import Line, with_options
 from treadle.surfaces.streams import say, tell
+from treadle.vendors.dataiku import DATAIKU
 
 
 @click.group()
 def dataiku() -> None:
-    """Dataiku DSS: a simulator to try things on, and the bundled workflows.
+    """Dataiku DSS: run scenarios and know how they ended; a simulator to try things on.
+
+    The server and the key come from DKU_DSS_URL and DKU_API_KEY, or from ~/.dataiku/config.json.
 
     \b
     Example:
-      treadle dataiku simulate --port 11200
+      treadle dataiku run DEMO NIGHTLY
     """  # noqa: D301
+
+
+for _command in (run, wait, *commands_of(DATAIKU)):
+    dataiku.add_command(_command)
 
 
 SIMULATION_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (

@@ -10,6 +10,7 @@ import msgspec
 
 from treadle.document.reader import read
 from treadle.drivers.policy_file import refuse_file
+from treadle.drivers.texts import is_text
 from treadle.engine.inputs import Text
 from treadle.errors import DocumentInvalid, RunRefused
 from treadle.files import GivenFile
@@ -57,6 +58,9 @@ def given_inputs(options: Iterable[str], file: str | None, *, lines_of: str | No
             if variable not in os.environ:
                 message = f"input '{name}': the environment has no variable {variable}"
                 raise RunRefused(message, hint=f"set it first: export {variable}=…")
+            if not is_text(os.environ[variable]):
+                message = f"input '{name}': the environment variable {variable} has bytes that are no UTF-8 text"
+                raise RunRefused(message, hint=f"give it as UTF-8, or as -i {name}=@FILE")
             values[name] = Text(os.environ[variable])
             origins[name] = text
         else:
@@ -65,17 +69,16 @@ def given_inputs(options: Iterable[str], file: str | None, *, lines_of: str | No
 
 
 def _refuse_bytes(option: str, number: int) -> None:
-    """Refuse what is no text: Python hands on such bytes as halves of surrogate pairs."""
-    try:
-        option.encode()
-    except UnicodeEncodeError as error:
+    if not is_text(option):
         hint = "give it as UTF-8, or as -i NAME=@FILE"
-        raise RunRefused(f"-i number {number} has bytes that are no UTF-8 text", hint=hint) from error
+        raise RunRefused(f"-i number {number} has bytes that are no UTF-8 text", hint=hint)
 
 
 def _json(name: str, text: str) -> Any:
     try:
         return msgspec.json.decode(text)
+    except RecursionError as error:
+        raise RunRefused(f"input '{name}' nests too deeply") from error
     except msgspec.DecodeError as error:
         hint = f"for text, write -i {name}=TEXT"
         raise RunRefused(f"input '{name}': what follows ':=' is no JSON: {error}", hint=hint) from error

@@ -30,7 +30,7 @@ def end_at_signals(remark: str = "") -> None:
         # Past the stream, in whose write we may be; a live display may have hidden the cursor.
         if sys.stderr is not None:
             with suppress(OSError, ValueError):
-                shown = sys.stderr.isatty() and not remark and os.environ.get("TERM") != "dumb"
+                shown = sys.stderr.isatty() and remark != NOTHING_SENT and os.environ.get("TERM") != "dumb"
                 os.write(sys.stderr.fileno(), (_SHOW_CURSOR if shown else b"") + said)
         os._exit(SIGNALS[signal.Signals(number)])
 
@@ -39,15 +39,18 @@ def end_at_signals(remark: str = "") -> None:
 
 
 @contextmanager
-def handed_to(loop: "AbstractEventLoop", stop: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """Have the loop call `stop` at the first signal; a second one, or one after the block, ends the process at once."""
+def handed_to(loop: "AbstractEventLoop", stop: Callable[[signal.Signals], None], remark: str = "") -> Iterator[None]:
+    """Have the loop call `stop` at the first signal; a second one, or one after the block, ends the process at once.
+
+    What the process says then ends with the remark.
+    """
 
     def leave() -> None:
         # The loop gives a signal back to Python's own handling; none may come before it is ours again.
         with _held(), suppress(NotImplementedError):
             for number in SIGNALS:
                 loop.remove_signal_handler(number)
-            end_at_signals()
+            end_at_signals(remark)
 
     def first(number: signal.Signals) -> None:
         leave()

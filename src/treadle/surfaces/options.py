@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,21 @@ class Seconds(click.ParamType[float]):
         return seconds
 
 
+class Age(click.ParamType[float]):
+    """A length of time as people write it: `90s`, `15m`, `12h`, `30d`, `4w`; in seconds."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the length."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"\s*(\d{1,9})\s*([smhdw])\s*", str(value))
+        if found is None:
+            self.fail(f"{value!r} is not a length of time such as 12h or 30d", param, ctx)
+        return float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[found[2]]
+
+
 class Line(click.types.StringParamType):
     """A text which the environment holds as a line: it may have blanks."""
 
@@ -44,17 +60,32 @@ def use_profile(context: click.Context, _option: click.Parameter, name: str | No
 
     try:
         profile = read_profile(name, Options.__struct_fields__)
+        if profile is None:
+            return None
+        several = {option.name for option in context.command.params if option.multiple}
+        context.default_map = {
+            option: _as_given(option, value, profile.name, several=option in several)
+            for option, value in profile.options.items()
+        }
     except TreadleError as error:
         raise Refusal(error) from error
-    if profile is None:
-        return None
-    context.default_map = {option: _as_given(value) for option, value in profile.options.items()}
     return profile.name
 
 
-def _as_given(value: Any) -> Any:
-    """Give a value as the command line has it: `server = {name = "URL"}` becomes NAME=URL."""
-    return [f"{name}={entry}" for name, entry in value.items()] if isinstance(value, dict) else value
+def _as_given(option: str, value: Any, profile: str, *, several: bool) -> Any:
+    """Give a value as the command line has it: `server = {name = "URL"}` becomes NAME=URL.
+
+    Raises:
+        RunRefused: it is a list or a table, where there is one value, or has one inside.
+    """
+    from treadle.errors import RunRefused  # noqa: PLC0415 - help does without it
+
+    given = [f"{name}={entry}" for name, entry in value.items()] if isinstance(value, dict) else value
+    given = [given] if several and not isinstance(given, list) else given
+    if isinstance(given, list) and not (several and all(isinstance(entry, str) for entry in given)):
+        wanted = "takes a text or a list of them" if several else "takes one value"
+        raise RunRefused(f"profile {profile}: '{option.replace('_', '-')}' {wanted}", hint="see docs/credentials.md")
+    return given
 
 
 COUNT = click.IntRange(min=0)
@@ -187,15 +218,25 @@ JOURNAL_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 """Where the journal is, for all commands that use it."""
 
+KEEP_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "keep",
+        {"type": Age(), "metavar": "AGE", "help": "Afterwards, forget runs that ended longer ago than this (30d)."},
+    ),
+)
+"""How long runs that have ended are kept; without it, until they are deleted."""
+
 
 def with_options(rows: tuple[tuple[str, dict[str, Any]], ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add options by rows of name and settings; each can be given as TREADLE_<NAME> too."""
+    """Add options by rows of name and settings, `short` among them; each can be given as TREADLE_<NAME> too."""
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         for name, settings in reversed(rows):
             variable = f"TREADLE_{name.upper().replace('-', '_')}"
+            flags = [settings["short"]] if "short" in settings else []
+            rest = {key: value for key, value in settings.items() if key != "short"}
             shown = "default" in settings
-            command = click.option(f"--{name}", envvar=variable, show_default=shown, **settings)(command)
+            command = click.option(*flags, f"--{name}", envvar=variable, show_default=shown, **rest)(command)
         return command
 
     return add

@@ -60,9 +60,9 @@ class PlainProgress:
             print("\n".join(printable(self._secrets.text(line)) for line in lines), file=self._stream, flush=True)
 
     def _lines(self, record: Record) -> list[str]:
+        self._began = self._began or record.at  # a resumed run begins here as far as it is shown
         match record:
-            case journal.RunBegan(at, workflow_id):
-                self._began = at
+            case journal.RunBegan(_, workflow_id):
                 return [f"{workflow_id}: started"]
             case journal.StepBegan() if self._verbose:
                 return [f"{self._clock(record.at)} {place(record)}: {what_begins(record)}"]
@@ -74,6 +74,8 @@ class PlainProgress:
                 return [f"{self._clock(record.at)} {place(record)}: -> {record.action}: workflow {record.to}"]
             case journal.Repeated():
                 return [f"{self._clock(record.at)} {record.step_id}: {repeat(record)}"]
+            case journal.Resolved() | journal.Looked():
+                return [f"{self._clock(record.at)} {about_doubt(record)}"]
             case journal.Warned():
                 return [f"warning[{record.rule}]: {record.message}"]
             case journal.RunEnded(at, status):
@@ -124,6 +126,14 @@ def describe(record: journal.StepEnded, since: int) -> str:
     return " ".join(parts)
 
 
+def about_doubt(record: journal.Resolved | journal.Looked) -> str:
+    """Say what is done about a request in doubt, or what was found out about it."""
+    if isinstance(record, journal.Resolved):
+        return f"{record.effect_id}: in doubt: {record.how}"
+    step = f"{record.caller}/{record.step_id}" if record.caller else record.step_id
+    return f"{step}: in doubt: {'the request took effect' if record.took_effect else 'no trace of the request'}"
+
+
 def repeat(record: journal.Repeated) -> str:
     """Say that the driver sends a request again, why and when."""
     return f"{record.why}; repeat {record.attempt} in {record.seconds:.1f} s"
@@ -152,9 +162,10 @@ class LiveProgress:
     def show(self, record: Record) -> None:
         """Take in one more record; the screen follows by itself."""
         self._now = record.at
+        self._began = self._began or record.at
         match record:
-            case journal.RunBegan(at, workflow_id):
-                self._began, self._title = at, self._safe(workflow_id)
+            case journal.RunBegan(_, workflow_id):
+                self._title = self._safe(workflow_id)
             case journal.StepBegan():
                 self._since.setdefault(place(record), record.at)
                 self._set(place(record), "running", record.method or f"workflow {record.calls}", record.visit)
@@ -167,6 +178,8 @@ class LiveProgress:
             case journal.StepEnded():
                 answer = "" if record.response is None else str(record.response)
                 self._set(place(record), record.status, answer, record.visit)
+            case journal.Resolved() | journal.Looked():
+                self._live.console.print(self._safe(about_doubt(record)), style="yellow", markup=False, emoji=False)
             case journal.Warned():
                 text = self._safe(f"warning[{record.rule}]: {record.message}")
                 self._live.console.print(text, style="yellow", markup=False, emoji=False)
@@ -257,6 +270,11 @@ def json_text(value: Any, stream: TextIO) -> str:
     """Write a value as JSON for a stream; what its encoding may not have is escaped."""
     unicode = (stream.encoding or "").lower().replace("-", "") == "utf8"
     return json.dumps(value, indent=2, ensure_ascii=not unicode)
+
+
+def json_line(value: Any) -> str:
+    """Write a value as one line of JSON, in ASCII."""
+    return json.dumps(value)
 
 
 def text_of_file(name: str) -> str | None:

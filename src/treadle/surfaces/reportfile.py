@@ -12,7 +12,7 @@ _OPEN_STREAMS = ("/dev", "/dev/fd", "/proc/self/fd")
 """Where /dev/stderr and the shell's >(command) stand: pipes, but ones that are open already."""
 
 
-def report_file(name: str | None) -> Path | None:
+def report_file(name: str | None, option: str = "--report") -> Path | None:
     """Make sure before anything is sent that the report can be written; leave no empty one for a run that is refused.
 
     Raises:
@@ -21,21 +21,22 @@ def report_file(name: str | None) -> Path | None:
     if name is None:
         return None
     if name == "-":
-        raise RunRefused("--report writes a file, and - is none", hint="for the report on stdout, use --json")
+        hint = "for the report on stdout, use --json"
+        raise RunRefused(f"{option} writes a file, and - is none", hint=hint)
     path = Path(name)
     try:
-        known = _exists(path)
+        known = _exists(path, option)
         with path.open("a"):
             pass
         if not known:
             path.unlink()
     except OSError as error:
         hint = "name a file in a folder that is there and can be written to"
-        raise RunRefused(f"--report {name} cannot be written: {error.strerror}", hint=hint) from error
+        raise RunRefused(f"{option} {name} cannot be written: {error.strerror}", hint=hint) from error
     return path
 
 
-def _exists(path: Path) -> bool:
+def _exists(path: Path, option: str) -> bool:
     """Say whether there is a file already, and refuse what would keep us waiting for a reader."""
     try:
         mode = path.stat().st_mode
@@ -44,11 +45,11 @@ def _exists(path: Path) -> bool:
     waits = not (stat.S_ISREG(mode) or stat.S_ISCHR(mode) or stat.S_ISDIR(mode))
     if waits and str(path.absolute().parent) not in _OPEN_STREAMS:
         what = "a named pipe" if stat.S_ISFIFO(mode) else "no regular file"
-        raise RunRefused(f"--report {path} cannot be written: it is {what}", hint="name a regular file")
+        raise RunRefused(f"{option} {path} cannot be written: it is {what}", hint="name a regular file")
     return True
 
 
-def write_report(path: Path, report: dict[str, Any]) -> None:
+def write_report(path: Path, report: dict[str, Any] | list[dict[str, Any]]) -> None:
     """Write the report; where that fails after all, put it on stderr rather than lose it."""
     text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
     try:

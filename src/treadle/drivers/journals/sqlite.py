@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -163,7 +164,13 @@ class SqliteJournal:
         if not self._scheduled and self._work_on is None:
             self._scheduled = True
             loop.call_soon(self._write_what_waits, loop)
-        await future
+        try:
+            await future
+        except asyncio.CancelledError:
+            # It is written all the same, and whoever lets go of the run next must not overtake it.
+            with suppress(JournalFailed):
+                await self._write((), flush=False)
+            raise
 
     def _write_what_waits(self, loop: asyncio.AbstractEventLoop) -> None:
         self._scheduled = False

@@ -297,7 +297,7 @@ class Store:
                 execute("DELETE FROM turns WHERE run = ?", (number,))
                 execute("DELETE FROM runs WHERE number = ?", (number,))
                 execute("DELETE FROM programs WHERE hash NOT IN (SELECT program FROM runs)")
-            execute("PRAGMA incremental_vacuum").fetchall()
+            self._connection.executescript("PRAGMA incremental_vacuum")  # a step a page; execute() would take only one
 
     # Reading
 

@@ -41,6 +41,7 @@ def application(instance: Instance, middlewares: Iterable[Middleware] = ()) -> w
     scenarios = "/projects/{project}/scenarios"
     for prefix in PREFIXES:
         _add(app, "GET", prefix + "/auth/info", site.auth_info)
+        _add(app, "GET", prefix + "/projects", site.list_projects)
         _add(app, "GET", prefix + "/jobs/running", site.all_running_jobs)
         app.router.add_route("GET", prefix + scenarios + "/", site.list_scenarios)
         app.router.add_route("POST", prefix + scenarios + "/", site.create_scenario)
@@ -62,6 +63,11 @@ class _Site:
     async def auth_info(self, request: web.Request) -> web.Response:
         """Say whose key it is."""
         return answer(shapes.auth_info_body(self._key(request)))
+
+    async def list_projects(self, request: web.Request) -> web.Response:
+        """List the projects that the key opens."""
+        key = self._key(request)
+        return answer([shapes.project_item(name) for name in self._instance.world.projects() if opens(key, name)])
 
     async def all_running_jobs(self, request: web.Request) -> web.Response:
         """List the jobs that are not over in all projects that the key opens; there is one user, so `allUsers` is all."""

@@ -221,6 +221,13 @@ class PayloadBody(Struct, rename="camel"):
     script: str | UnsetType = UNSET
 
 
+class ProjectItem(Struct, rename="camel"):
+    """A project in the list of them."""
+
+    project_key: str
+    name: str
+
+
 class AuthInfoBody(Struct, rename="camel"):
     """Who asks: the id of the API key."""
 
@@ -344,6 +351,11 @@ def message(text: str) -> Message:
 def auth_info_body(key: ApiKey) -> AuthInfoBody:
     """Show who asks."""
     return AuthInfoBody(key.id)
+
+
+def project_item(project: str) -> ProjectItem:
+    """Show a project in the list of them."""
+    return ProjectItem(project, project)
 
 
 def _name(live: LiveScenario) -> str:

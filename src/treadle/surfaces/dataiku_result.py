@@ -1,0 +1,60 @@
+"""What is read from a finished run: its first error, its jobs, the end of its log, its page in DSS."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from treadle.surfaces.dataiku_target import Target
+
+MOST_LINES = 15
+"""How many lines of the log are shown."""
+
+
+def first_error(steps: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Give the first error in the order of the steps: of a failed step, else of its first failed report item."""
+    for run in steps:
+        result = run.get("result") or {}
+        if result.get("outcome") != "FAILED":
+            continue
+        items = run.get("additionalReportItems") or []
+        failed = [item for item in items if item.get("outcome") == "FAILED"]
+        thrown = result.get("thrown") or next((item["thrown"] for item in failed if item.get("thrown")), None) or {}
+        step = run.get("step") or {}
+        return {
+            "step": step.get("name") or step.get("id"),
+            "stepId": step.get("id"),
+            "class": thrown.get("clazz"),
+            "message": thrown.get("message"),
+            "jobs": [item["jobId"] for item in items if item.get("jobId")],
+        }
+    return None
+
+
+def job_ids(steps: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Give the ids of the jobs that the steps ran, in their order."""
+    return [item["jobId"] for run in steps for item in run.get("additionalReportItems") or [] if item.get("jobId")]
+
+
+def last_lines(log: Any) -> list[str]:
+    """Give the last lines of a log."""
+    return log.rstrip().splitlines()[-MOST_LINES:] if isinstance(log, str) else []
+
+
+def ours(runs: Iterable[Mapping[str, Any]], newest: str, params: Mapping[str, Any]) -> list[str]:
+    """Give the ids of the runs that may have come of a request: manual, newer, and with its parameters if any has them."""
+    triggers = {run["runId"]: run.get("trigger") or {} for run in runs if run["runId"] > newest}
+    manual = {
+        run: trigger for run, trigger in triggers.items() if (trigger.get("trigger") or {}).get("type") == "manual"
+    }
+    return [run for run, trigger in manual.items() if trigger.get("params") == params] or list(manual)
+
+
+def seconds_of(run: Mapping[str, Any]) -> float | None:
+    """Give how long a run took, or None where it is not over."""
+    start, end = run.get("start"), run.get("end")
+    return (end - start) / 1000 if start and end else None
+
+
+def web_page(root: str, target: Target) -> str:
+    """Give the page of the run in DSS, or of the scenario's runs where there is none yet."""
+    page = f"{root}/projects/{target.project}/scenarios/{target.scenario}/runs"
+    return page if target.run is None else f"{page}/list/{target.run}"

@@ -1,0 +1,159 @@
+"""Durable runs as people and scripts read them: lists, one run, its log; and the ends of runs."""
+
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from treadle.diagnostics import printable
+from treadle.drivers import runs
+from treadle.drivers.journals.place import state_file
+from treadle.drivers.run import SystemClock
+from treadle.drivers.timeline import event, shown_records
+from treadle.engine.secrets import Secrets
+from treadle.errors import RunRefused
+from treadle.surfaces.report import PlainProgress, counted, json_line
+from treadle.surfaces.running import nothing_sent, print_value
+from treadle.surfaces.streams import say, tell
+
+if TYPE_CHECKING:
+    from treadle.drivers.journals.protocol import Entry, Journal
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+_HEADINGS = ("RUN", "STATUS", "AGE", "WORKFLOW", "STEP")
+
+
+@asynccontextmanager
+async def opened(state: str | None) -> AsyncIterator["Journal"]:
+    """Open the journal; one that is not there is as good as an empty one, and is not made."""
+    from treadle.drivers.journals.memory import MemoryJournal  # noqa: PLC0415
+    from treadle.drivers.journals.sqlite import SqliteJournal  # noqa: PLC0415
+
+    path = state_file(state)
+    with nothing_sent():
+        journal = SqliteJournal(path) if path.exists() else MemoryJournal()
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+async def show_list(
+    state: str | None, status: tuple[str, ...], workflow: str | None, limit: int | None, *, json: bool
+) -> int:
+    """List runs."""
+    async with opened(state) as journal:
+        entries = (await runs.listed(journal, status, workflow))[:limit]
+    if json:
+        print_value([runs.as_json(entry) for entry in entries])
+        return 0
+    now = time.time()
+    rows = [_HEADINGS, *(_row(entry, now) for entry in entries)]
+    if entries:
+        _print_table(rows)
+    else:
+        tell(say, "no runs")
+    return 0
+
+
+def _row(entry: "Entry", now: float) -> tuple[str, ...]:
+    step = entry.step_id or ""
+    if entry.status == "waiting" and entry.until is not None:
+        step += f" (for {age(max(0.0, entry.until - now))})"
+    return entry.run_id, entry.status, age(now - entry.began), entry.workflow_id, step
+
+
+def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    sys.stdout.flush()
+
+
+def age(seconds: float) -> str:
+    """Write a length of time in its largest unit: `12m`, `3d`."""
+    size, unit = next((entry for entry in _UNITS if seconds >= entry[0]), _UNITS[-1])
+    return f"{max(0, int(seconds // size))}{unit}"
+
+
+async def show_run(run: str, state: str | None, *, json: bool) -> int:
+    """Show one run."""
+    async with opened(state) as journal:
+        entry = await runs.found(journal, run)
+        kept = await journal.read(entry.run_id)
+    told = runs.shown(entry, kept)
+    if json:
+        print_value(told)
+        return 0
+    for line in _lines(told):
+        print(printable(line))
+    _print_records(kept.records)
+    sys.stdout.flush()
+    return 0
+
+
+def _lines(told: dict[str, Any]) -> Iterable[str]:
+    yield f"run {told['runId']}: {told['status']}"
+    yield f"workflow {told['workflowId']}, started {told['startedAt']}"
+    for name, value in told["inputs"].items():
+        yield f"input {name}: {json_line(value)}"
+    for name, origin in told["secretInputs"].items():
+        yield f"input {name}: secret, from {origin}"
+    for wait in told["waits"]:
+        yield f"waits at step '{wait['stepId']}' until {wait['until']} ({wait['reason']})"
+    for doubt in told["inDoubt"]:
+        request = doubt["request"] or {"method": "a request", "url": "of that step"}
+        yield f"in doubt: step '{doubt['stepId']}', {request['method']} {request['url']}, since {doubt['since']}"
+        way = "--in-doubt retry|skip=JSON|fail" if not doubt["rule"] else "(a rule of the document finds out)"
+        yield f"  to go on: treadle runs resume {told['runId']} {way}"
+    if told["status"] == "interrupted":
+        yield f"to go on: treadle runs resume {told['runId']}"
+    if told["outputs"]:
+        yield f"outputs: {json_line(told['outputs'])}"
+    if told["error"]:
+        yield f"error: {told['error']['message']}"
+    yield ""
+
+
+def _print_records(records: Any) -> None:
+    view = PlainProgress(sys.stdout, Secrets(), verbose=True)
+    for record in shown_records(records):
+        view.show(record)
+
+
+async def show_logs(run: str, state: str | None, *, follow: bool, json: bool) -> int:
+    """Show what happened in a run, and what happens."""
+    view = PlainProgress(sys.stdout, Secrets(), verbose=True)
+    async with opened(state) as journal:
+        entry = await runs.found(journal, run)
+        async for record in runs.following(journal, entry.run_id, SystemClock(), follow=follow):
+            if json:
+                print(json_line(event(record)), flush=True)
+            else:
+                view.show(record)
+    return 0
+
+
+async def cancel_runs(run: tuple[str, ...], state: str | None) -> int:
+    """Cancel runs."""
+    async with opened(state) as journal:
+        for entry in [await runs.found(journal, beginning) for beginning in run]:
+            done = await runs.cancel(journal, entry.run_id, SystemClock())
+            later = "will be cancelled when its request under way has its answer"
+            tell(say, f"run {entry.run_id}: {'cancelled' if done else later}")
+    return 0
+
+
+async def delete_runs(run: tuple[str, ...], keep: float | None, state: str | None) -> int:
+    """Delete runs, and old ones."""
+    if not run and keep is None:
+        raise RunRefused("nothing was named to be deleted", hint="name runs, or say how long they are kept: --keep 30d")
+    async with opened(state) as journal:
+        entries = [await runs.found(journal, beginning) for beginning in run]
+        for entry in entries:
+            await journal.delete(entry.run_id)
+        old = 0 if keep is None else await runs.forget(journal, time.time() - keep)
+    tell(say, f"{counted(len(entries) + old, 'run')} deleted")
+    return 0
