@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 
 from msgspec import structs
@@ -180,13 +180,14 @@ class Durable:
             raise RunRefused("there is no journal to resume a run from", hint="give one: Runner(journal=PATH)")
         return journal
 
-    @asynccontextmanager
-    async def driving(self, run_id: str, interruption: Interruption | None) -> AsyncIterator[None]:
+    def driving(self, run_id: str, interruption: Interruption | None) -> AbstractAsyncContextManager[None]:
         """Drive a run: it is stopped gently where somebody asks the journal to cancel it, and released in the end."""
-        journal = self.journal
-        if journal is None or interruption is None:
-            yield
-            return
+        if self.journal is None or interruption is None:
+            return nullcontext()
+        return self._driving(self.journal, run_id, interruption)
+
+    @asynccontextmanager
+    async def _driving(self, journal: Journal, run_id: str, interruption: Interruption) -> AsyncIterator[None]:
         self._running[run_id] = interruption
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._watch_for_cancellations(journal))

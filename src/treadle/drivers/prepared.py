@@ -10,7 +10,7 @@ from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.files import LocalFiles, named_again
 from treadle.drivers.journals.protocol import GIVEN, Kept, Start
 from treadle.drivers.outcome import choices
-from treadle.drivers.policy_file import refuse_file, tightened
+from treadle.drivers.policy_file import tightened
 from treadle.drivers.settings import Options
 from treadle.engine.entry import entry_inputs
 from treadle.engine.file_inputs import with_files
@@ -75,10 +75,7 @@ def brought_back(start: Start, given: Mapping[str, Any]) -> Prepared:
     """
     origins = {name: origin for name, origin in start.secrets.items() if origin != GIVEN}
     inputs = {**start.inputs, **secret_inputs(start.secrets, given)}
-    prepared = Prepared(start.program, inputs, [], origins)
-    if named_again(prepared.inputs) != prepared.inputs:
-        refuse_file(f"the files that run '{start.run_id}' was given are not read")
-    return prepared
+    return Prepared(start.program, inputs, [], origins)
 
 
 def replayed(kept: Kept, prepared: Prepared) -> Run:

@@ -171,8 +171,6 @@ class Transport:
         self, request: HttpRequest, url: "URL", timeout: float, way: "_Way", sending: "Outgoing | None" = None
     ) -> HttpResponse | HttpFailed:
         """Send a request over a connection; `sending` is its body where that is read while it is sent."""
-        import aiohttp  # noqa: PLC0415 - see above
-
         secured = url.scheme == "https" or (way.proxy or "").startswith("https:")
         try:
             response = await self._session(request.method, way).request(
@@ -197,7 +195,7 @@ class Transport:
             return unreached(error.__cause__, way.proxy)
         except TimeoutError as error:
             return self._late(error, timeout, way)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except _foreign() as error:
             from treadle.drivers.failures import broken  # noqa: PLC0415
 
             return broken(error)
@@ -312,6 +310,13 @@ class Transport:
             await session.close()
         self._sessions.clear()
         await asyncio.sleep(0)  # what was cut off while it connected is closed by the loop, at its next turn
+
+
+def _foreign() -> tuple[type[Exception], ...]:
+    """Give the errors of an exchange that are not our own; asked for when one has come."""
+    import aiohttp  # noqa: PLC0415 - see above
+
+    return (aiohttp.ClientError, OSError, ValueError)
 
 
 class _Way(NamedTuple):

@@ -55,8 +55,11 @@ class Secrets:
         self._untold += self._take(self._learnt, (text for text in texts if not self.has(text)))
 
     def _take(self, known: dict[str, None], texts: Iterable[str]) -> list[str]:
-        new = [text for text in dict.fromkeys(texts) if text not in known and len(text) >= SHORTEST]
-        for text in new:
+        new = []
+        for text in texts:
+            if text in known or len(text) < SHORTEST:
+                continue
+            new.append(text)
             if len(known) >= MOST_LEARNT:
                 del known[next(iter(known))]
             known[text] = None
@@ -65,6 +68,8 @@ class Secrets:
 
     def take_untold(self) -> tuple[str, ...]:
         """Give what a driver took in since this was last asked for: no record of the run has it."""
+        if not self._untold:
+            return ()  # nearly always
         untold, self._untold = tuple(self._untold), []
         return untold
 
