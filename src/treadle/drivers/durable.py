@@ -66,7 +66,7 @@ class Recorder:
         """
         if not records:
             return
-        untold = self._run.secrets.take_untold()
+        untold = self._secrets.take_untold()
         if untold and self._journal is not None:
             self._unwritten.append(Learnt(records[0].at, untold))
         if self._journal is not None or self._observe is not None:

@@ -44,6 +44,12 @@ class _Marked(aiohttp.BaseConnector):
             raise NotConnected from error
 
 
+class Request(aiohttp.ClientRequest):
+    """A request that says of its body what it was told, and of none nothing."""
+
+    POST_METHODS: set[str] = set()  # noqa: RUF012 - declared so by aiohttp, which gives these a type where they have none
+
+
 class TcpPool(_Marked, aiohttp.TCPConnector):
     """Connections over TCP, of IPv4 and IPv6."""
 

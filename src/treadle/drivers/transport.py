@@ -16,7 +16,7 @@ from treadle.drivers.run import UNSENT, Clock, SystemClock, unsent
 from treadle.drivers.sockets import SCHEME, socket_and_url
 from treadle.drivers.turns import Turns, read_rates
 from treadle.engine.effects import HttpFailed, HttpResponse
-from treadle.sources.request import IDEMPOTENT_METHODS, SAFE_METHODS, HttpRequest
+from treadle.sources.request import IDEMPOTENT_METHODS, HttpRequest
 
 if TYPE_CHECKING:
     import ssl
@@ -34,7 +34,6 @@ CODINGS = frozenset({"br", "deflate", "gzip", "identity", "zstd"})
 """What aiohttp decodes, with the packages that this one brings; all of it but identity is said in Accept-Encoding."""
 _HEAD = 64 * 1024
 """The longest header field that is read, in bytes; tokens and policies of real servers are over aiohttp's 8 KiB."""
-_NO_TYPE = ("Content-Type",)
 _CONNECTING = 0.9
 """The share of a request's time in which its connection must be there, where no other limit is set."""
 
@@ -182,8 +181,6 @@ class Transport:
                 timeout=_timeouts(timeout, self.connection.connect_timeout, self.connection.read_timeout),
                 ssl=self._context() if secured else True,
                 proxy=way.proxy,
-                # A request without a body has no type; aiohttp would say one for some of them. Costs too much for all.
-                skip_auto_headers=_NO_TYPE if request.body is None and request.method not in SAFE_METHODS else None,
             )
             try:
                 body = await self._body(response)
@@ -251,7 +248,7 @@ class Transport:
     def _open(self, socket: str | None, *, force_close: bool) -> "aiohttp.ClientSession":
         import aiohttp  # noqa: PLC0415 - see above
 
-        from treadle.drivers.pool import CheckedResolver, open_pool  # noqa: PLC0415
+        from treadle.drivers.pool import CheckedResolver, Request, open_pool  # noqa: PLC0415
 
         _settle_malloc()
         resolver = self._resolver
@@ -259,6 +256,7 @@ class Transport:
             resolver = CheckedResolver(self._policy, resolver)
         limits: dict[str, Any] = {"limit": self.connection.max_connections, "force_close": force_close}
         session = aiohttp.ClientSession(
+            request_class=Request,
             connector=open_pool(socket, resolver, **limits),
             cookie_jar=aiohttp.DummyCookieJar(),  # cookies belong to a run, not to the pool
             headers={"User-Agent": self._user_agent},

@@ -195,13 +195,12 @@ class Course:
             return
         left = self.state.time_left(now)
         limits = [limit for limit in (step.timeout, left) if limit is not None]
+        effect_id = frame.effect_id
         request, has_key = keyed(
-            step.call.operation, request, self.state.run_id, frame.unanswered or frame.effect_id,
+            step.call.operation, request, self.state.run_id, frame.unanswered or effect_id,
             wanted=self.limits.idempotency_key,
         )  # fmt: skip
-        effect = SendHttp(
-            frame.effect_id, frame.place, request, min(limits) if limits else None, *security, keyed=has_key
-        )
+        effect = SendHttp(effect_id, frame.place, request, min(limits) if limits else None, *security, keyed=has_key)
         self.effect = effect
         self.state.step_began(now, request, idempotent=effect.idempotent)
 

@@ -181,8 +181,8 @@ class Run:
     def checkpoint(self, now: float, folded: records.Folded | None = None) -> records.Checkpoint | None:
         """Give a record that takes the place of all before it, or None where nothing is pending, or a doubt is.
 
-        `folded` is what happened so far, for reports. It is written after the records of the turn, before the effect that is pending starts. Secret inputs are not in
-        it.
+        It is written after the records of the turn, before the effect that is pending starts. Secret inputs are not in
+        it. `folded` is what happened so far, for reports.
         """
         effect = self._course.effect
         if effect is None or self._course.doubt is not None:
