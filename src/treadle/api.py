@@ -25,7 +25,15 @@ from treadle.drivers.journals.protocol import Journal, Kept
 from treadle.drivers.network import Network
 from treadle.drivers.outcome import Outcome
 from treadle.drivers.policy_file import check_kept, tightened
-from treadle.drivers.prepared import NO_ORIGINS, Prepared, brought_back, check_choice, replayed, undoubted
+from treadle.drivers.prepared import (
+    NO_ORIGINS,
+    Prepared,
+    brought_back,
+    check_choice,
+    given_anew,
+    replayed,
+    undoubted,
+)  # fmt: skip
 from treadle.drivers.run import Clock, Interruption, SystemClock, departed, drive, interrupted
 from treadle.drivers.runs import forget, taken_over
 from treadle.drivers.settings import Options, check_policy, check_servers
@@ -172,7 +180,7 @@ class Runner:
             RunRefused: there is no such workflow, or it has to be named.
         """
         loaded = await self.loaded(document)
-        chosen = workflow_id or _only_workflow(loaded)
+        chosen = workflow_id or only_workflow(loaded)
         program, diagnostics = await self._compiled(loaded, chosen)
         sendable = self._sendable.setdefault(loaded, set())
         if chosen not in sendable:
@@ -294,6 +302,7 @@ class Runner:
         step_id: str | None = None,
         secrets: Mapping[str, Any] | None = None,
         *,
+        origins: Mapping[str, str] = NO_ORIGINS,
         observe: Observe | None = None,
         interruption: Interruption | None = None,
     ) -> Outcome:
@@ -303,6 +312,7 @@ class Runner:
             run_id: the id of the run.
             step_id: the step to begin with: what was done before it first began is taken over. Without it, from the start.
             secrets: secret inputs, by name; others are taken from where they came.
+            origins: where those came from that are given, as in Prepared.
             observe: is shown each further record.
             interruption: may stop the new run.
 
@@ -314,7 +324,8 @@ class Runner:
         journal = self._durable.needed()
         kept = taken_over(await journal.read(run_id), step_id, _new_id(), self._clock.now())
         prepared, run = self._brought_back(kept, secrets or {})
-        recorder = Recorder(run, prepared.secrets, observe, journal, kept.start)
+        start = given_anew(kept.start, secrets or {}, origins, self.options)
+        recorder = Recorder(run, prepared.secrets, observe, journal, start)
         recorder.take_over(kept.records, written=False)
         return await self._drive(run, recorder, prepared, interruption, run.take_unwritten())
 
@@ -480,7 +491,8 @@ async def _with_runner(
         return await use(runner)
 
 
-def _only_workflow(loaded: LoadedDocument) -> str:
+def only_workflow(loaded: LoadedDocument) -> str:
+    """Give the workflow that is meant where none is named; raises RunRefused where that cannot be told."""
     ids = loaded.workflow_ids
     for bundle in BUNDLES.values():
         if loaded.name == str(bundle.document):

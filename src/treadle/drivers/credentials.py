@@ -8,12 +8,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from treadle.drivers.config import CONFIG_FIELDS, FIELDS, Profile, readable_by_others
+from treadle.drivers.origins import Reference, reference, value_of
 from treadle.drivers.texts import is_text
 from treadle.errors import RunRefused
 from treadle.sources.needs import SecurityNeed
@@ -26,16 +27,6 @@ FLOWS = ("refresh", "password", "clientCredentials", "deviceAuthorization", "aut
 """The ways to a token, in the order in which they are tried, by the names of OpenAPI."""
 _CHOICES = {"flow": FLOWS, "client_auth": ("basic", "body")}
 """Fields that have one of these values."""
-
-
-class Reference(Struct, frozen=True):
-    """A value that stands elsewhere: in an environment variable, a file, or the system's keyring."""
-
-    kind: Literal["env", "file", "keyring"]
-    name: str
-
-    def __str__(self) -> str:
-        return f"@{self.name}" if self.kind == "file" else f"{self.kind}:{self.name}"
 
 
 Value = str | Reference
@@ -180,17 +171,18 @@ class Credentials:
 
 def variables(need: SecurityNeed) -> list[str]:
     """Give the environment variables that a scheme's credential is looked for in, without those of its fields."""
-    return [PREFIX + _upper(need.scheme), PREFIX + _upper(f"{need.source}_{need.scheme}")]
+    return [PREFIX + upper(need.scheme), PREFIX + upper(f"{need.source}_{need.scheme}")]
 
 
-def _upper(name: str) -> str:
+def upper(name: str) -> str:
+    """Give a name as it stands in the names of environment variables."""
     return re.sub(r"[^A-Za-z0-9]", "_", name).upper()
 
 
 def _from_environment(name: str) -> dict[str, Entry]:
     found = {}
     for field in ("", *FIELDS):
-        variable = PREFIX + _upper(f"{name}_{field}" if field else name)
+        variable = PREFIX + upper(f"{name}_{field}" if field else name)
         if os.environ.get(variable):
             found[field] = Entry(os.environ[variable], f"variable {variable}")
     return found
@@ -223,17 +215,6 @@ def _references(value: Any, folder: Path) -> Any:
     return reference(value, folder) if isinstance(value, str) else value
 
 
-def reference(text: str, folder: Path | None = None) -> Value:
-    """Read a value as people write it: a text, env:VARIABLE, @file (as seen from `folder`), keyring:SERVICE/USER."""
-    if text.startswith("env:"):
-        return Reference("env", text[4:])
-    if text.startswith("keyring:"):
-        return Reference("keyring", text[8:])
-    if text.startswith("@"):
-        return Reference("file", str(folder / text[1:]) if folder is not None else text[1:])
-    return text
-
-
 def _origin(value: Value, origin: str) -> str:
     return f"{origin} ({value})" if isinstance(value, Reference) else origin
 
@@ -241,32 +222,10 @@ def _origin(value: Value, origin: str) -> str:
 def _value(entry: Entry, need: SecurityNeed, field: str) -> str:
     what = f"the credential for '{need.scheme}'" + (f", field {field}" if field else "")
     value = entry.value
-    found = value if isinstance(value, str) else _elsewhere(value, what)
+    found = value if isinstance(value, str) else value_of(value, what)
     if not is_text(found):
         raise RunRefused(f"{what}, from {entry.origin}, has bytes that are no UTF-8 text", hint="give it as UTF-8")
     return found
-
-
-def _elsewhere(value: Reference, what: str) -> str:
-    match value.kind:
-        case "env":
-            if not os.environ.get(value.name):
-                message = f"{what}: the environment has no variable {value.name}"
-                raise RunRefused(message, hint=f"set it first: export {value.name}=…")
-            return os.environ[value.name]
-        case "file":
-            try:
-                return Path(value.name).read_text("utf-8-sig").removesuffix("\n").removesuffix("\r")
-            except OSError as error:
-                raise RunRefused(f"{what}: {value.name} cannot be read: {error.strerror}") from error
-            except UnicodeDecodeError as error:
-                raise RunRefused(f"{what}: {value.name} is not UTF-8 text") from error
-    from treadle.drivers.keyrings import from_keyring  # noqa: PLC0415 - behind an extra
-
-    service, joint, user = value.name.rpartition("/")
-    if not joint or not service or not user:
-        raise RunRefused(f"{what}: `{value}` is not keyring:SERVICE/USER")
-    return from_keyring(service, user, what)
 
 
 def _whole(values: dict[str, str], need: SecurityNeed) -> dict[str, str]:

@@ -1,30 +1,33 @@
 """What a run is made of before anything is sent: a program and inputs that fit it, anew or from a journal."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.files import LocalFiles, named_again
 from treadle.drivers.journals.protocol import GIVEN, Kept, Start
+from treadle.drivers.origins import given_again, keeps_secret
 from treadle.drivers.outcome import choices
 from treadle.drivers.policy_file import tightened
 from treadle.drivers.settings import Options
 from treadle.engine.entry import entry_inputs
 from treadle.engine.file_inputs import with_files
-from treadle.engine.inputs import Text
 from treadle.engine.interpreter import NotPending, Run
 from treadle.engine.journal import Failure, Record
 from treadle.engine.program import Program
 from treadle.engine.report import timestamp
 from treadle.engine.secret_inputs import secret_values
 from treadle.engine.secrets import Secrets
+from treadle.engine.state import Limits
 from treadle.engine.withheld import storable
 from treadle.errors import RunRefused
 
 NO_ORIGINS: Mapping[str, str] = {}
+_WITH_SECRETS_OR_PATHS = frozenset({"proxy", "credentials", "ca_cert", "client_cert", "client_key"})
+"""Options that are kept in another form."""
 
 
 class Prepared:
@@ -34,7 +37,8 @@ class Prepared:
         program: the compiled workflow.
         inputs: the inputs as they are given.
         diagnostics: warnings about the document.
-        origins: where inputs came from that are secret besides those that the program calls so (`env:NAME`).
+        origins: where inputs came from (`env:NAME`, `keyring:SERVICE/USER`, `@FILE`, `inputs:FILE`, `prompt`); those
+            that people keep elsewhere are secret besides those that the program calls so.
     """
 
     __slots__ = ("_given", "_origins", "diagnostics", "inputs", "program", "secret_names", "secrets")
@@ -53,7 +57,8 @@ class Prepared:
             *diagnostics,
             *(Diagnostic("unknown-input", Severity.WARNING, message) for message in unused),
         ]
-        self.secret_names = frozenset(program.entry.secrets).union(origins)
+        kept_elsewhere = (name for name, origin in origins.items() if keeps_secret(origin))
+        self.secret_names = frozenset(program.entry.secrets).union(kept_elsewhere)
         self.secrets = Secrets(secret_values(self.inputs, self.secret_names, program.entry.inputs))
         self._given = inputs
         self._origins = origins
@@ -63,7 +68,17 @@ class Prepared:
         kept, withheld = storable(self.inputs, self.secret_names, self.program.entry.inputs)
         kept = {name: named_again(value) for name, value in kept.items()}
         origins = {name: self._origins.get(name, GIVEN) for name in withheld if name in self._given}
-        return Start(run_id, self.program, kept, origins, options.to_keep(), now)
+        return Start(run_id, self.program, kept, origins, _to_keep(options), now)
+
+
+def _to_keep(options: Options) -> dict[str, Any]:
+    """Give options as a journal keeps them: without a secret, and with whole paths."""
+    kept = options.to_keep()
+    if _WITH_SECRETS_OR_PATHS.isdisjoint(kept):
+        return kept
+    from treadle.drivers.kept import keepable  # noqa: PLC0415 - most runs have none of them
+
+    return keepable(kept)
 
 
 def brought_back(start: Start, given: Mapping[str, Any]) -> Prepared:
@@ -74,8 +89,15 @@ def brought_back(start: Start, given: Mapping[str, Any]) -> Prepared:
         RunRefused: a secret input or a file is not there.
     """
     origins = {name: origin for name, origin in start.secrets.items() if origin != GIVEN}
-    inputs = {**start.inputs, **secret_inputs(start.secrets, given)}
+    inputs = {**start.inputs, **given_again(start.secrets, given)}
     return Prepared(start.program, inputs, [], origins)
+
+
+def given_anew(start: Start, given: Mapping[str, Any], origins: Mapping[str, str], options: Options) -> Start:
+    """Give what a new run starts from that goes on where another one was, with secret inputs and options given anew."""
+    anew = {name: origins.get(name, GIVEN) for name in start.secrets if name in given}
+    now = {name: value for name, value in _to_keep(options).items() if name not in Limits.__struct_fields__}
+    return structs.replace(start, secrets={**start.secrets, **anew}, options={**start.options, **now})
 
 
 def replayed(kept: Kept, prepared: Prepared) -> Run:
@@ -131,25 +153,3 @@ def undoubted(run: Run, choice: Choice, now: float) -> list[Record]:
     since = timestamp(doubt.announced)
     message = f"step '{doubt.effect.step_id}': {request.method} {request.url} was to be sent at {since}, and no answer is known"
     return run.stop("in-doubt", Failure("in-doubt", message, doubt.effect.step_id, choices(run.run_id)), now)
-
-
-def secret_inputs(origins: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the secret inputs of a run anew: as they are given now, or from where they came.
-
-    Raises:
-        RunRefused: one is not there any more, or only the caller can give it.
-    """
-    found: dict[str, Any] = {}
-    for name, origin in origins.items():
-        variable = origin.removeprefix("env:")
-        if name in given:
-            found[name] = given[name]
-        elif origin == GIVEN:
-            message = f"input '{name}' is secret, so it was not stored"
-            raise RunRefused(message, hint=f"give it again: -i {name}=env:VARIABLE")
-        elif variable in os.environ:
-            found[name] = Text(os.environ[variable])
-        else:
-            message = f"input '{name}' came from the environment, which has no variable {variable} now"
-            raise RunRefused(message, hint=f"set it, or give the input: -i {name}=env:VARIABLE")
-    return found

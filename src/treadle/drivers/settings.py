@@ -26,11 +26,9 @@ _SECONDS = (
 _PLACEHOLDERS = (".example.com", ".example.net", ".example.org", ".example", ".invalid")
 """Names that no server has (RFC 2606); descriptions are full of them."""
 _NOT_KEPT = frozenset({
-    "server", "source", "server_var", "strict", "no_cache",
-    "proxy", "client_key_password", "credentials",
-    "record", "replay",
+    "server", "source", "server_var", "strict", "no_cache", "client_key_password", "record", "replay",
 })  # fmt: skip
-"""Options that a program already shows; that may hold a secret; that are about one process and its network."""
+"""Options that a program already shows, the one that is a secret, and those of which there is nothing to resume."""
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -132,7 +130,7 @@ class Options(Struct, frozen=True, kw_only=True):
         return {"": self.server} if isinstance(self.server, str) else self.server
 
     def to_keep(self) -> dict[str, Any]:
-        """Give what a durable run goes on with: what is not as by default, and neither in its program nor a secret."""
+        """Give what a durable run goes on with: what is not as by default nor in its program, but proxy and credentials as they are."""
         fields = zip(self.__struct_fields__, self.__struct_defaults__, strict=True)
         return {
             name: getattr(self, name)

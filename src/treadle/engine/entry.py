@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from treadle.engine.inputs import validated
+from treadle.engine.inputs import required, validated
 from treadle.engine.program import Program, WorkflowCall
+from treadle.errors import InputsInvalid
 
 
 def entry_inputs(program: Program, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -17,7 +18,14 @@ def entry_inputs(program: Program, given: Mapping[str, Any]) -> tuple[dict[str, 
     """
     entry = program.entry
     taken = frozenset(name for call in _needed(program) for name in call.inherited)
-    inputs, unknown = validated(entry.inputs, dict(given), entry.workflow_id, taken)
+    try:
+        inputs, unknown = validated(entry.inputs, dict(given), entry.workflow_id, taken)
+    except InputsInvalid as error:
+        secret = lacking(program, given)
+        if secret and len(error.problems) == len(secret):
+            named = " ".join(f"-i {name}=env:VARIABLE" for name in secret)
+            error.hint = f"give it as {named}; in place of env:VARIABLE also keyring:SERVICE/USER or @FILE"
+        raise
     todo = [(call, inputs) for call in entry.depends_on]
     seen: set[int] = set()
     while todo:
@@ -30,6 +38,13 @@ def entry_inputs(program: Program, given: Mapping[str, Any]) -> tuple[dict[str, 
         inner, _ = validated(workflow.inputs, own, workflow.workflow_id)
         todo += [(other, inner) for other in workflow.depends_on]
     return inputs, unknown
+
+
+def lacking(program: Program, given: Mapping[str, Any]) -> list[str]:
+    """Give the secret inputs that have to be given and are not."""
+    entry = program.entry
+    wanted = required(entry.inputs) if entry.inputs is not None else []
+    return [name for name in wanted if name in entry.secrets and name not in given]
 
 
 def _needed(program: Program) -> Iterator[WorkflowCall]:

@@ -26,6 +26,7 @@ from treadle.version import __version__
 
 if TYPE_CHECKING:
     from treadle.api import Runner
+    from treadle.drivers.documents import LoadedDocument
     from treadle.drivers.prepared import Prepared
     from treadle.surfaces.bodyfolder import BodyFolder
     from treadle.surfaces.inputs import Given
@@ -59,7 +60,7 @@ def main() -> None:
     "-i", "--input", "given", multiple=True, metavar="NAME=VALUE", envvar="TREADLE_INPUT",
     type=Line(),
     help="An input: NAME=text, NAME:=json, NAME=@file (its text without the last line end, "
-    "or the file itself where the input is marked as one), or NAME=env:VARIABLE for a secret. "
+    "or the file itself where the input is marked as one), or NAME=env:VARIABLE or NAME=keyring:SERVICE/USER for a secret. "
     "The environment variable TREADLE_INPUT holds one a line.",
 )  # fmt: skip
 @click.option("--inputs", metavar="FILE", envvar="TREADLE_INPUTS", help="A JSON or YAML object of inputs; - for stdin.")
@@ -154,7 +155,9 @@ async def _run_with(
     journal = state_file(state) if journaled else None
     async with Runner(journal=journal, prompt=lambda line: tell(say, line), **options) as runner, _recorded(runner):
         # Until here a signal ends the process at once: nothing was sent, and there is nothing to tidy up.
-        prepared = await runner.prepare(document, workflow, given.values, origins=given.origins)
+        loaded = await runner.load(document)
+        given = given if dry else await _complete(runner, loaded, workflow, given)
+        prepared = await runner.prepare(loaded, workflow, given.values, origins=given.origins)
         if not shown["quiet"]:
             tell(_show_warnings, prepared)
         if dry:
@@ -163,14 +166,31 @@ async def _run_with(
         if options["proxy"] is None and options["replay"] is None:
             preload()
         with nothing_sent():
-            runner.open_journal()
+            opened = runner.open_journal()
         interruption.attach()
         with stopping([interruption], kept=journaled) as received, watched(**shown) as observe:
             outcome = await runner.execute(prepared, observe=observe, interruption=interruption)
         show_outcome(outcome, state, results.report, as_json=as_json, keep=results.bodies.keep)
-        if journaled and keep is not None:
-            await forget_old(runner, keep)
+        if opened is not None and keep is not None:
+            await forget_old(opened, keep)
     return exit_code(outcome, received)
+
+
+async def _complete(runner: "Runner", loaded: "LoadedDocument", workflow: str | None, given: "Given") -> "Given":
+    """Ask whoever sits at a terminal for the secret inputs that have to be given and are not."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return given
+    from treadle.api import only_workflow  # noqa: PLC0415
+    from treadle.drivers.origins import PROMPT  # noqa: PLC0415
+    from treadle.engine.entry import lacking  # noqa: PLC0415
+    from treadle.surfaces.asking import asked  # noqa: PLC0415
+
+    program, _ = await runner.check(loaded, workflow or only_workflow(loaded))
+    if program is not None:  # else `prepare` says what is wrong
+        for name in lacking(program, given.values):
+            given.values[name] = asked(name, f"workflow {program.workflow_id}")
+            given.origins[name] = PROMPT
+    return given
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ import math
 import os
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import click
@@ -58,18 +59,24 @@ def use_profile(context: click.Context, _option: click.Parameter, name: str | No
     from treadle.drivers.settings import Options  # noqa: PLC0415
     from treadle.errors import TreadleError  # noqa: PLC0415
 
+    known = {option.name: option.multiple for option in context.command.params}
     try:
         profile = read_profile(name, Options.__struct_fields__)
         if profile is None:
             return None
-        several = {option.name for option in context.command.params if option.multiple}
         context.default_map = {
-            option: _as_given(option, value, profile.name, several=option in several)
+            option: _as_given(option, value, profile.name, several=known[option])
             for option, value in profile.options.items()
+            if option in known
         }
     except TreadleError as error:
         raise Refusal(error) from error
     return profile.name
+
+
+def use_named_profile(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    """Do as `use_profile` where one is named; a run that goes on has that which it began with."""
+    return None if name is None else use_profile(context, option, name)
 
 
 def _as_given(option: str, value: Any, profile: str, *, several: bool) -> Any:
@@ -195,6 +202,39 @@ CONNECTION_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("deny-private", {"is_flag": True, "help": "Refuse addresses that are not on the public internet."}),
 )
 """The options of Options that concern every request, those that bring sources too."""
+
+
+_AGAIN_OF_RUN = ("timeout", "credential", "profile", "keep-tokens")
+_NOT_AGAIN = ("max-retry-after", "idempotency-key")
+"""What the course of a run depends on."""
+
+
+def _again(name: str, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    changed = {key: value for key, value in settings.items() if key != "default"}
+    return name, {**changed, "callback": use_named_profile} if name == "profile" else changed
+
+
+@cache
+def again_options() -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Give the options that a run goes on with as it began, unless they are given again."""
+    of_run = [row for row in RUN_OPTIONS if row[0] in _AGAIN_OF_RUN]
+    of_connection = [row for row in CONNECTION_OPTIONS if row[0] not in _NOT_AGAIN]
+    return tuple(_again(*row) for row in (*of_run, *of_connection))
+
+
+class GoingOn(click.Command):
+    """A command that goes on with runs: `again_options` are among its options, made when they are asked for.
+
+    Most commands are others, and to make those of two commands more is a part of their start.
+    """
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Give all parameters."""
+        if not any(param.name == "insecure" for param in self.params):
+            made = click.Command(None)
+            with_options(again_options())(made)
+            self.params += reversed(made.params)
+        return super().get_params(ctx)
 
 
 def complete_connection(options: dict[str, Any]) -> None:

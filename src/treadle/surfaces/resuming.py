@@ -1,23 +1,27 @@
 """Runs that go on: one is shown like a new run, of several each has a line as it ends."""
 
 import asyncio
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from treadle.api import Runner
 from treadle.drivers import runs
+from treadle.drivers.kept import options_again
+from treadle.drivers.origins import typed_in
 from treadle.drivers.run import Interruption
-from treadle.drivers.settings import Options
 from treadle.drivers.transport import preload
 from treadle.errors import JournalFailed, RunRefused, TreadleError
 from treadle.surfaces.guard import EXIT_FAILED, EXIT_INVALID
 from treadle.surfaces.inputs import given_inputs
+from treadle.surfaces.options import again_options
 from treadle.surfaces.report import counted, write_error
 from treadle.surfaces.reportfile import report_file, write_report
 from treadle.surfaces.runlist import opened
@@ -36,17 +40,25 @@ if TYPE_CHECKING:
     from treadle.api import Outcome
     from treadle.drivers.journals.protocol import Entry, Journal, Kept
 
+_AGAIN = tuple(name.replace("-", "_") for name, _ in again_options())
 _FROM_BEST_TO_WORST = (0, 3, 1, 4, 2, 130, 143)
 
 
 class Wish(Struct, frozen=True):
-    """What somebody wants of runs; fields as the options of the commands."""
+    """What somebody wants of runs; fields as the options of the commands.
+
+    Attributes:
+        secrets: inputs that are given again, by name.
+        origins: where those came from whose value stands elsewhere.
+        given: options that are given again.
+    """
 
     runs: tuple[str, ...]
     secrets: dict[str, Any]
+    origins: dict[str, str]
+    given: dict[str, Any]
     state: str | None
     report: Path | None
-    proxy: str | None
     keep: float | None
     as_json: bool
     quiet: bool
@@ -69,7 +81,26 @@ def wished(
     named = (run,) if isinstance(run, str) else run
     options["as_json"] = options.pop("json")
     options["report"] = report_file(options["report"])
-    return Wish(named, given_inputs(given, None).values, in_doubt=_choice(in_doubt), **options)
+    inputs = given_inputs(given, None)
+    again = _given_again({name: options.pop(name) for name in _AGAIN})
+    return Wish(named, inputs.values, inputs.origins, again, in_doubt=_choice(in_doubt), **options)
+
+
+def _given_again(options: dict[str, Any]) -> dict[str, Any]:
+    """Give the options that are given now, on the command line, in the environment or by a profile that is named."""
+    context = click.get_current_context()
+    given = {
+        name: value
+        for name, value in options.items()
+        if value is not None and context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+    }
+    credentials = given.pop("credential", ())
+    if credentials:
+        from treadle.drivers.credentials import parsed  # noqa: PLC0415 - few are given again
+
+        given["credentials"] = parsed(credentials)
+    password = os.environ.get("TREADLE_CLIENT_KEY_PASSWORD")
+    return given if password is None else {**given, "client_key_password": password}
 
 
 def _choice(text: str | None) -> str | dict[str, Any] | None:
@@ -89,20 +120,25 @@ def _choice(text: str | None) -> str | dict[str, Any] | None:
 class _Runners:
     """One Runner for all runs of the same options, over one journal."""
 
-    def __init__(self, journal: "Journal", proxy: str | None, stack: AsyncExitStack) -> None:
+    def __init__(self, journal: "Journal", given: dict[str, Any], stack: AsyncExitStack) -> None:
         self._journal = journal
-        self._proxy = proxy
+        self._given = given
         self._stack = stack
         self._known: dict[bytes, Runner] = {}
-        if proxy is None:
+
+    def preload(self, kept: "Iterable[Kept]") -> None:
+        """Load what all runs need, where none goes through a proxy."""
+        if "proxy" not in self._given and not any("proxy" in each.start.options for each in kept):
             preload()
 
     async def of(self, kept: "Kept") -> Runner:
-        """Give the Runner for a run."""
+        """Give the Runner for a run; raises RunRefused like `options_again`."""
         key = msgspec.json.encode(kept.start.options)
         if key not in self._known:
-            options = structs.replace(msgspec.convert(kept.start.options, Options), proxy=self._proxy)
-            self._known[key] = await self._stack.enter_async_context(Runner(journal=self._journal, options=options))
+            options = options_again(kept.start.options, self._given)
+            self._known[key] = await self._stack.enter_async_context(
+                Runner(journal=self._journal, prompt=lambda line: tell(say, line), options=options)
+            )
         return self._known[key]
 
 
@@ -113,7 +149,7 @@ async def resume(wish: Wish) -> int:
             entries = await runs.listed(journal, runs.LEFT)
         else:
             entries = list({e.run_id: e for e in [await runs.found(journal, each) for each in wish.runs]}.values())
-        runners = _Runners(journal, wish.proxy, stack)
+        runners = _Runners(journal, wish.given, stack)
         if len(wish.runs) == 1:
             return await _one(wish, journal, runners, entries[0])
         if not entries:
@@ -125,12 +161,14 @@ async def retry(wish: Wish) -> int:
     """Make a new run of what a run has done before a step."""
     async with opened(wish.state) as journal, AsyncExitStack() as stack:
         entry = await runs.found(journal, wish.runs[0])
-        return await _one(wish, journal, _Runners(journal, wish.proxy, stack), entry, anew=True)
+        return await _one(wish, journal, _Runners(journal, wish.given, stack), entry, anew=True)
 
 
 async def _one(wish: Wish, journal: "Journal", runners: _Runners, entry: "Entry", *, anew: bool = False) -> int:
     kept = await journal.read(entry.run_id)
     _refuse_others(wish.secrets, kept.start.secrets)
+    secrets = _completed(wish, kept)
+    runners.preload([kept])
     runner = await runners.of(kept)
     interruption = Interruption()
     with (
@@ -139,16 +177,26 @@ async def _one(wish: Wish, journal: "Journal", runners: _Runners, entry: "Entry"
     ):
         if anew:
             outcome = await runner.retry(
-                entry.run_id, wish.step, wish.secrets, observe=observe, interruption=interruption
+                entry.run_id, wish.step, secrets, origins=wish.origins, observe=observe, interruption=interruption
             )
         else:
             outcome = await runner.resume(
-                entry.run_id, wish.secrets, in_doubt=wish.in_doubt, observe=observe, interruption=interruption
+                entry.run_id, secrets, in_doubt=wish.in_doubt, observe=observe, interruption=interruption
             )
     show_outcome(outcome, wish.state, wish.report, as_json=wish.as_json)
     if wish.keep is not None:
-        await forget_old(runner, wish.keep)
+        await forget_old(journal, wish.keep)
     return exit_code(outcome, received)
+
+
+def _completed(wish: Wish, kept: "Kept") -> dict[str, Any]:
+    """Ask whoever sits at a terminal for the secret inputs of a run that nobody else has."""
+    missing = [name for name in typed_in(kept.start.secrets) if name not in wish.secrets]
+    if not missing or sys.stdin is None or not sys.stdin.isatty():
+        return wish.secrets
+    from treadle.surfaces.asking import asked  # noqa: PLC0415 - only with somebody to ask
+
+    return wish.secrets | {name: asked(name, f"run {kept.start.run_id}") for name in missing}
 
 
 def _refuse_others(given: Mapping[str, Any], secret: Mapping[str, str]) -> None:
@@ -162,11 +210,13 @@ def _refuse_others(given: Mapping[str, Any], secret: Mapping[str, str]) -> None:
 async def _several(wish: Wish, journal: "Journal", runners: _Runners, entries: "list[Entry]") -> int:
     kept = [await journal.read(entry.run_id) for entry in entries]
     _refuse_others(wish.secrets, {name: origin for each in kept for name, origin in each.start.secrets.items()})
+    secrets = [_completed(wish, each) for each in kept]
+    runners.preload(kept)
     interruptions = [Interruption() for _ in entries]
     with stopping(interruptions, kept=True) as received:
         lines = [
-            _line(wish, journal, await runners.of(each), entry, interruption)
-            for each, entry, interruption in zip(kept, entries, interruptions, strict=True)
+            _line(wish, journal, runners, (each, given), entry, interruption)
+            for each, given, entry, interruption in zip(kept, secrets, entries, interruptions, strict=True)
         ]
         ended = await asyncio.gather(*lines)
     reports = [found.report() for found in ended if not isinstance(found, int)]
@@ -174,7 +224,7 @@ async def _several(wish: Wish, journal: "Journal", runners: _Runners, entries: "
         write_report(wish.report, reports)
     print_value(reports if wish.as_json else {report["runId"]: report["outputs"] for report in reports})
     if wish.keep is not None and kept:
-        await forget_old(await runners.of(kept[0]), wish.keep)
+        await forget_old(journal, wish.keep)
     codes = [found if isinstance(found, int) else exit_code(found, received) for found in ended]
     if not wish.quiet and entries:
         tell(say, f"{counted(len(reports), 'run')} resumed")
@@ -182,11 +232,18 @@ async def _several(wish: Wish, journal: "Journal", runners: _Runners, entries: "
 
 
 async def _line(
-    wish: Wish, journal: "Journal", runner: Runner, entry: "Entry", interruption: Interruption
+    wish: Wish,
+    journal: "Journal",
+    runners: _Runners,
+    of: "tuple[Kept, dict[str, Any]]",
+    entry: "Entry",
+    interruption: Interruption,
 ) -> "Outcome | int":
-    """Go on with one of several runs; gives its exit code where it could not."""
+    """Go on with one of several runs, with its secrets; gives its exit code where it could not."""
+    kept, secrets = of
     try:
-        outcome = await runner.resume(entry.run_id, wish.secrets, in_doubt=wish.in_doubt, interruption=interruption)
+        runner = await runners.of(kept)
+        outcome = await runner.resume(entry.run_id, secrets, in_doubt=wish.in_doubt, interruption=interruption)
     except RunRefused as error:
         if not wish.runs and (await runs.found(journal, entry.run_id)).status not in runs.LEFT:
             return 0  # somebody else was faster

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from treadle.diagnostics import printable
 from treadle.drivers import runs
 from treadle.drivers.journals.place import state_file
+from treadle.drivers.journals.protocol import GIVEN
+from treadle.drivers.kept import told as credentials_from
 from treadle.drivers.run import SystemClock
 from treadle.drivers.timeline import event, shown_records
 from treadle.engine.secrets import Secrets
@@ -101,6 +103,8 @@ def _lines(told: dict[str, Any]) -> Iterable[str]:
         yield f"input {name}: {json_line(value)}"
     for name, origin in told["secretInputs"].items():
         yield f"input {name}: secret, from {origin}"
+    for name, origin in credentials_from(told["options"].get("credentials", {})).items():
+        yield f"credential {name}: {'to be given again' if origin == GIVEN else f'from {origin}'}"
     for wait in told["waits"]:
         yield f"waits at step '{wait['stepId']}' until {wait['until']} ({wait['reason']})"
     for doubt in told["inDoubt"]:

@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ from treadle.surfaces.report import json_text, progress, write_problem
 from treadle.surfaces.streams import silence, tell
 
 if TYPE_CHECKING:
-    from treadle.api import Outcome, Runner
+    from treadle.api import Outcome
+    from treadle.drivers.journals.protocol import Journal
     from treadle.drivers.run import Interruption
     from treadle.engine.journal import Record
     from treadle.files import Binary
@@ -121,10 +123,12 @@ def at_this_place(hint: str | None, state: str | None) -> str | None:
     return hint.replace("treadle runs resume ", f"treadle runs resume --state {shlex.quote(state)} ")
 
 
-async def forget_old(runner: "Runner", keep: float) -> None:
+async def forget_old(journal: "Journal", keep: float) -> None:
     """Forget runs that ended longer ago than `keep` seconds; that it fails changes nothing of how this one ended."""
+    from treadle.drivers.runs import forget  # noqa: PLC0415 - few runs do
+
     try:
-        await runner.forget(keep)
+        await forget(journal, time.time() - keep)
     except JournalFailed as error:
         tell(write_problem, error.message, error.hint, sys.stderr)
 

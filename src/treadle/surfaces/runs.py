@@ -7,16 +7,15 @@ from typing import Any
 import click
 
 from treadle.surfaces.guard import guarded
-from treadle.surfaces.options import JOURNAL_OPTIONS, KEEP_OPTIONS, Line, with_options
+from treadle.surfaces.options import JOURNAL_OPTIONS, KEEP_OPTIONS, GoingOn, Line, with_options
 
 STATUSES = ("running", "waiting", "interrupted", "in-doubt", "succeeded", "failed", "limited", "cancelled")
 _JSON = (("json", {"is_flag": True, "help": "One JSON value on stdout."}),)
 _SECRETS = click.option(
     "-i", "--input", "given", multiple=True, metavar="NAME=VALUE", type=Line(), envvar="TREADLE_INPUT",
-    help="A secret input that cannot be had again from where it came; in the forms that run takes.",
+    help="A secret input, in the forms that run takes; without it, it is taken from where it came.",
 )  # fmt: skip
 _GO_ON: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("proxy", {"metavar": "URL", "help": "Send requests through this proxy; a run does not keep its proxy."}),
     ("report", {"metavar": "FILE", "help": "Write the report treadle.report/1 here; of several runs, a list."}),
     ("json", {"is_flag": True, "help": "The report on stdout, not the outputs; of several runs, a list."}),
     ("quiet", {"short": "-q", "is_flag": True, "help": "Errors only on stderr."}),
@@ -125,7 +124,9 @@ def delete(**options: Any) -> None:
     sys.exit(guarded(lambda: _ended(runlist.delete_runs(**options))))
 
 
-@runs.command(epilog="Exit codes are those of run; of several runs, the worst. Without RUN: 0 where there is none.")
+@runs.command(
+    cls=GoingOn, epilog="Exit codes are those of run; of several runs, the worst. Without RUN: 0 where there is none."
+)
 @click.argument("run", nargs=-1)
 @click.option(
     "--in-doubt",
@@ -140,6 +141,8 @@ def delete(**options: Any) -> None:
 def resume(**options: Any) -> None:
     """Go on with runs where they stand; without RUN, with all that are interrupted or in doubt.
 
+    Credentials and connections are those that a run began with; an option that is given here wins.
+
     \b
     Example:
       treadle runs resume
@@ -149,7 +152,7 @@ def resume(**options: Any) -> None:
     sys.exit(guarded(lambda: _ended(resuming.resume(resuming.wished(**options)))))
 
 
-@runs.command(epilog="Exit codes are those of run.")
+@runs.command(cls=GoingOn, epilog="Exit codes are those of run.")
 @click.argument("run")
 @click.option("--from", "step", metavar="STEP", help="Take over what was done before this step; else from the start.")
 @_SECRETS
@@ -158,6 +161,8 @@ def resume(**options: Any) -> None:
 @with_options(KEEP_OPTIONS)
 def retry(**options: Any) -> None:
     """Make a new run of the same program and inputs, which begins with a step; the old run stays as it is.
+
+    Credentials and connections are those of the old run; an option that is given here wins.
 
     \b
     Example:

@@ -23,8 +23,8 @@ class Start(Struct, frozen=True):
         run_id: the id of the run.
         program: the compiled workflow.
         inputs: the inputs without those that are secret.
-        secrets: where each secret input came from (`env:NAME`, `given`), by its name.
-        options: the options of the run that are not as by default.
+        secrets: where each secret input came from (`env:NAME`, `prompt`, `given` and so on), by its name.
+        options: the options of the run that are not as by default, with nothing secret in them.
         began: when it was started (seconds since the epoch).
     """
 
