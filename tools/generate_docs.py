@@ -57,7 +57,7 @@ def records_page() -> str:
         "Results": (effects.HttpResponse, effects.HttpFailed, effects.Slept),
         "Records": (
             journal.RunBegan, journal.StepBegan, journal.Delivered, journal.StepEnded, journal.Transferred, journal.Waiting,
-            journal.Warned, journal.Repeated, journal.CookiesKept, journal.Learnt, journal.Resolved,
+            journal.Warned, journal.Repeated, journal.Queued, journal.CookiesKept, journal.Learnt, journal.Resolved, journal.Withdrawn,
             journal.Looked, journal.Stopped, journal.Checkpoint, journal.RunEnded,
         ),
     }  # fmt: skip

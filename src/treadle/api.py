@@ -4,7 +4,6 @@ Put together from the layers below: the library of documents, the engine, the HT
 """
 
 import asyncio
-import random
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -34,9 +33,10 @@ from treadle.drivers.prepared import (
     replayed,
     undoubted,
 )  # fmt: skip
-from treadle.drivers.run import Clock, Interruption, SystemClock, departed, drive, interrupted
-from treadle.drivers.runs import forget, taken_over
+from treadle.drivers.run import Clock, Interruption, SystemClock, departed, drive
+from treadle.drivers.runs import forget, new_id, taken_over
 from treadle.drivers.settings import Options, check_policy, check_servers
+from treadle.drivers.stopping import Waiter, stopped, waiting_as
 from treadle.engine.effects import SendHttp
 from treadle.engine.interpreter import Run
 from treadle.engine.journal import Record
@@ -244,10 +244,10 @@ class Runner:
     async def execute(
         self, prepared: Prepared, *, observe: Observe | None = None, interruption: Interruption | None = None
     ) -> Outcome:
-        """Run what was prepared; an interruption ends it with status `cancelled`."""
+        """Run what was prepared; an interruption ends it with status `cancelled`, a durable one as Outcome says."""
         self._check_usable()
         journal = self._durable.journal
-        run_id = _new_id()
+        run_id = new_id()
         run = Run(
             prepared.program, prepared.inputs, self._limits,
             secrets=prepared.secrets, secret_names=prepared.secret_names, run_id=run_id,
@@ -322,7 +322,7 @@ class Runner:
         """
         self._check_usable()
         journal = self._durable.needed()
-        kept = taken_over(await journal.read(run_id), step_id, _new_id(), self._clock.now())
+        kept = taken_over(await journal.read(run_id), step_id, new_id(), self._clock.now())
         prepared, run = self._brought_back(kept, secrets or {})
         start = given_anew(kept.start, secrets or {}, origins, self.options)
         recorder = Recorder(run, prepared.secrets, observe, journal, start)
@@ -352,7 +352,7 @@ class Runner:
         interruption: Interruption | None,
         first: Sequence[Record] = (),
     ) -> Outcome:
-        if self._durable.journal is not None:
+        if durable := self._durable.journal is not None:
             interruption = interruption or Interruption()
 
         def authorize(effect: SendHttp, send: Send) -> Send:
@@ -364,13 +364,15 @@ class Runner:
         if interruption is not None:
             interruption.attach()
         broken: BaseException | None = None
+        waiter = Waiter(run, recorder.notice, self._clock, interruption)
         async with self._durable.driving(run.run_id, interruption):
             try:
                 if first:
                     await recorder.append(first)
-                await drive(
-                    run, http, recorder.append, self._clock, timeout=self.options.timeout, interruption=interruption
-                )
+                with waiting_as(waiter):
+                    await drive(
+                        run, http, recorder.append, self._clock, timeout=self.options.timeout, interruption=interruption
+                    )
                 if run.outcome is not None:
                     await recorder.append(self._network.left_over(exchange))
             except asyncio.CancelledError as error:
@@ -382,12 +384,7 @@ class Runner:
             except Departed as departure:
                 await recorder.append(run.stop("failed", departed(run, departure), self._clock.now()))
             if interruption is not None and interruption.reason is not None:
-                kept = self._durable.journal is not None and not interruption.for_good
-                stopped = run.stop(
-                    "cancelled", interrupted(run, interruption.reason, broken, kept=kept), self._clock.now()
-                )
-                await recorder.append(stopped, written=not kept)
-        durable = self._durable.journal is not None
+                await stopped(run, recorder, interruption, broken, self._clock.now(), durable=durable)
         return Outcome(run, recorder.history, prepared.diagnostics, prepared.secrets, durable=durable)
 
     def _check_usable(self) -> None:
@@ -397,10 +394,6 @@ class Runner:
         if self._closed:
             raise RunRefused("this Runner is closed", hint="make a new one, and run inside its `async with`")
         self._loop = loop
-
-
-def _new_id() -> str:
-    return f"{random.getrandbits(64):016x}"  # guards nothing, and is asked for often
 
 
 def load(source: str | Path) -> LoadedDocument:

@@ -243,6 +243,59 @@ def test_a_signal_lets_a_request_have_its_answer(tmp_path):
         assert m.seen == [LOOK, START, STATUS]
 
 
+@pytest.mark.parametrize("ends", ["signal", "cancel"])
+def test_what_waits_for_its_turn_was_not_sent(tmp_path, ends):
+    with machine(tmp_path, {**JOB, STATUS: [DONE]}) as m:
+        process = m.run_job("--rate", "1/h", "-v")
+        line = ""
+        while "start: waiting" not in line:
+            line = process.stderr.readline()
+        run_id = m.listed()[0]["runId"]
+        if ends == "cancel":
+            assert m.call("runs", "cancel", run_id)[::2] == (0, f"run {run_id}: cancelled\n")
+            assert m.end(process)[0] == 130
+            assert m.listed()[0]["status"] == "cancelled"
+            return
+        process.send_signal(signal.SIGTERM)
+        assert m.end(process)[0] == 143
+        assert m.listed()[0]["status"] == "interrupted"
+        code, out, err = m.call("runs", "resume", "--rate", "1000/s")
+        assert (code, [*json.loads(out).values()]) == (0, [{"run": "r1", "result": "whole"}]), err
+        assert m.seen == [LOOK, START, STATUS]
+        timeline = json.loads(m.call("runs", "show", run_id, "--json")[1])["timeline"]
+        events = [each["event"] for each in timeline if each.get("stepId") == "start" or each["event"] == "withdrawn"]
+        assert events == ["step-began", "withdrawn", "step-began", "step-ended"]
+
+
+def test_what_a_signal_came_before_was_not_sent(tmp_path):
+    with machine(tmp_path, {**JOB, LOOK: [Answer(special="hold", json={"name": "nightly"})], STATUS: [DONE]}) as m:
+        process = m.run_job()
+        m.arrived(LOOK)
+        process.send_signal(signal.SIGINT)
+        m.server.let_go.set()
+        assert m.end(process)[0] == 130
+        assert (m.listed()[0]["status"], m.listed()[0]["stepId"]) == ("interrupted", "start")
+        assert m.call("runs", "resume")[0] == 0
+        assert m.seen == [LOOK, START, STATUS]
+
+
+def test_what_was_announced_anew_and_sent_is_in_doubt_again(tmp_path):
+    with machine(tmp_path, {**JOB, START: [Answer(special="hang")]}) as m:
+        process = m.run_job("--rate", "1/h", "-v")
+        line = ""
+        while "start: waiting" not in line:
+            line = process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        assert m.end(process)[0] == 143
+        resumed = m.begin("runs", "resume", m.listed()[0]["runId"], "--rate", "1000/s")
+        m.arrived(START)
+        resumed.send_signal(signal.SIGKILL)
+        resumed.communicate()
+        assert m.listed()[0]["status"] == "in-doubt"
+        assert m.call("runs", "resume", "-q")[0] == 4
+        assert m.seen.count(START) == 1
+
+
 def test_a_second_signal_stops_at_once(tmp_path):
     with machine(tmp_path, {**JOB, START: [Answer(special="hang")]}) as m:
         process = m.run_job()

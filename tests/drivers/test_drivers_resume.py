@@ -252,7 +252,7 @@ def test_an_interrupted_run_can_be_resumed_and_one_that_is_cancelled_has_ended(p
             await journal.close()
             return [(outcome.status, statuses[outcome.run_id]) for outcome in outcomes]
 
-    assert asyncio.run(tried()) == [("cancelled", "interrupted"), ("cancelled", "cancelled")]
+    assert asyncio.run(tried()) == [("interrupted", "interrupted"), ("cancelled", "cancelled")]
 
 
 def test_a_run_is_cancelled_from_elsewhere_without_breaking_its_request(path, tmp_path):

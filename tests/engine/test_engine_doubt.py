@@ -16,6 +16,7 @@ from treadle.engine.report import History, step_entries
 from treadle.engine.state import Limits
 
 CASES = cases("engine/doubt.yaml")
+PLAIN = [each for each in CASES if not {"crash", "resolve"} & each.values[0].keys()]
 UUID8 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
@@ -205,3 +206,41 @@ def test_rules_that_cannot_be_used(rule, said):
         found = refused.args[0] if isinstance(refused.args[0], list) else []
     assert any(said in diagnostic.message for diagnostic in found)
     assert all(diagnostic.span is not None for diagnostic in found)
+
+
+@pytest.mark.parametrize("folded", [False, True], ids=["from records", "from a checkpoint"])
+@pytest.mark.parametrize("case", PLAIN)
+def test_what_is_withdrawn_before_it_is_sent_changes_nothing(case, folded):
+    wanted, _, _ = _play(case)
+    run = Run(program(case), case.get("inputs", {}), limits(case), run_id="r")
+    records, now, lines = run.begin(NOON), NOON, iter(case["script"])
+    while run.pending():
+        (effect,) = run.pending()
+        if folded and run.in_doubt is None and (kept := run.checkpoint(now)):
+            records.append(kept)
+        records += run.withdraw(now)
+        if isinstance(records[-1], journal.Withdrawn):
+            assert run.withdraw(now) == []
+            assert run.checkpoint(now) is None  # it would announce what was taken back
+            run = _again(case, records)
+            assert (run.withdrawn, run.in_doubt, run.unwritten, run.pending()) == (True, None, [], (effect,))
+            now += 0 if run.step.reconcile else 60  # the traces in the cases are as old as the first announcement
+            records += run.announce(now)
+            run = _again(case, records)
+            assert (run.withdrawn, run.unwritten, run.pending()) == (False, [], (effect,))
+            # When it was announced is what a rule compares with: the last time counts.
+            assert (run.in_doubt.effect, run.in_doubt.announced) == (effect, now)
+        if isinstance(effect, SendHttp):
+            records += run.deliver(effect.id, answer(next(lines)), now)
+        else:
+            now += effect.seconds
+            records += run.deliver(effect.id, Slept(), now)
+    assert (run.outcome.status, run.outcome.outputs) == (wanted.outcome.status, wanted.outcome.outputs)
+
+
+def test_only_what_was_withdrawn_is_announced_anew():
+    (case,) = PLAIN[0].values
+    run = Run(program(case), case.get("inputs", {}), limits(case), run_id="r")
+    run.begin(NOON)
+    with pytest.raises(NotPending, match="nothing was withdrawn"):
+        run.announce(NOON)

@@ -11,7 +11,7 @@ from treadle.drivers.journals.protocol import Journal, Start
 from treadle.drivers.run import Interruption
 from treadle.engine.effects import HttpResponse
 from treadle.engine.interpreter import Run
-from treadle.engine.journal import Checkpoint, CookiesKept, Delivered, Learnt, Record, Repeated
+from treadle.engine.journal import Checkpoint, CookiesKept, Delivered, Learnt, Queued, Record, Repeated
 from treadle.engine.masked import masked
 from treadle.engine.report import History
 from treadle.engine.secrets import Secrets
@@ -118,8 +118,12 @@ class Recorder:
         if len(self._cookies) > MOST_COOKIES:
             del self._cookies[next(iter(self._cookies))]
 
-    def notice(self, record: Repeated | CookiesKept) -> None:
-        """Take what the driver does by itself; it is written with the records of the next turn."""
+    def notice(self, record: Repeated | CookiesKept | Queued) -> None:
+        """Take what the driver does by itself; it is written with the records of the next turn, but for mere waiting."""
+        if isinstance(record, Queued):
+            if self._observe is not None:
+                self._observe(record)
+            return
         if isinstance(record, CookiesKept):  # nobody is shown those: they are as good as passwords
             if self._journal is not None:
                 self._keep(record)

@@ -11,8 +11,6 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from treadle.drivers.config import read_profile
-from treadle.drivers.credentials import PREFIX, SECRET_FIELDS, upper
 from treadle.drivers.journals.protocol import GIVEN
 from treadle.drivers.origins import Reference
 from treadle.drivers.proxies import shown
@@ -20,14 +18,23 @@ from treadle.drivers.settings import Options
 from treadle.drivers.urls import shown_url
 from treadle.errors import RunRefused
 
+_NOT_KEPT = frozenset({
+    "server", "source", "server_var", "strict", "no_cache", "client_key_password", "record", "replay",
+})  # fmt: skip
+"""Options that a program already shows, the one that is a secret, and those of which there is nothing to resume."""
 _FILES = ("ca_cert", "client_cert", "client_key")
 _WITHHELD = "***@"
 """What is in the place of the user and the password of a proxy that is kept."""
 
 
-def keepable(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Give options as a journal keeps them: files by their whole paths, nothing secret."""
-    kept = dict(options)
+def to_keep(options: Options) -> dict[str, Any]:
+    """Give what a journal keeps of the options: what is not as by default nor in the program; files by their whole paths."""
+    fields = zip(Options.__struct_fields__, Options.__struct_defaults__, strict=True)
+    kept = {
+        name: getattr(options, name)
+        for name, default in fields
+        if name not in _NOT_KEPT and getattr(options, name) != default
+    }
     for name in _FILES:
         if name in kept:
             kept[name] = os.path.abspath(kept[name])  # noqa: PTH100 - links stay what they are
@@ -48,6 +55,8 @@ def _field(name: str, value: Any, fields: Mapping[str, Any]) -> Any:
     if isinstance(value, Reference):
         place = os.path.abspath(value.name) if value.kind == "file" else value.name  # noqa: PTH100 - see above
         return {value.kind: place}
+    from treadle.drivers.credentials import SECRET_FIELDS  # noqa: PLC0415 - most runs have none
+
     # A user without a password may be a key, as with some servers.
     secret = name in SECRET_FIELDS or (name == "username" and not fields.get("password"))
     return None if secret or not isinstance(value, str) or shown_url(value) != value else value
@@ -71,6 +80,8 @@ def options_again(kept: Mapping[str, Any], given: Mapping[str, Any]) -> Options:
 def _proxy_of(profile: str | None, kept: str) -> str:
     """Give the proxy of a profile where it is the one that was kept."""
     if profile is not None:
+        from treadle.drivers.config import read_profile  # noqa: PLC0415 - see above
+
         found = read_profile(profile, Options.__struct_fields__)
         proxy = None if found is None else found.options.get("proxy")
         if isinstance(proxy, str) and shown(proxy) == kept:
@@ -82,7 +93,9 @@ def _proxy_of(profile: str | None, kept: str) -> str:
 
 def _given_again(kept: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Put credentials together: what is given now wins, field by field; a plain one stands for all fields."""
-    found: dict[str, dict[str, Any]] = {scheme: dict(fields) for scheme, fields in given.items()}
+    found: dict[str, dict[str, Any]] = {
+        scheme: dict(fields) if isinstance(fields, Mapping) else {"": fields} for scheme, fields in given.items()
+    }
     missing: list[str] = []
     for scheme, fields in kept.items():
         anew = found.setdefault(scheme, {})
@@ -90,7 +103,7 @@ def _given_again(kept: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
         for name, value in fields.items():
             if name in anew or name in replaced:
                 continue
-            if value is None and not os.environ.get(PREFIX + upper(f"{scheme}_{name}" if name else scheme)):
+            if value is None and not os.environ.get(_variable(scheme, name)):
                 missing.append(f"{scheme}.{name}" if name else scheme)
             elif value is not None:
                 anew[name] = _read(value)
@@ -104,6 +117,12 @@ def _given_again(kept: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
         again = " ".join(f"--credential {name}=env:VARIABLE" for name in missing)
         raise RunRefused(message, hint=f"give it again: {again}")
     return {scheme: fields for scheme, fields in found.items() if fields}
+
+
+def _variable(scheme: str, name: str) -> str:
+    from treadle.drivers.credentials import PREFIX, upper  # noqa: PLC0415 - see above
+
+    return PREFIX + upper(f"{scheme}_{name}" if name else scheme)
 
 
 def _read(value: Any) -> Any:

@@ -20,7 +20,8 @@ class Outcome:
     Attributes:
         run_id: the id of the run.
         workflow_id: the workflow that ran.
-        status: succeeded, failed, limited, in-doubt or cancelled.
+        status: succeeded, failed, limited, in-doubt, or cancelled; of a durable run that was stopped and can be resumed,
+            interrupted.
         outputs: the workflow's outputs by name, as they are; what was missing is None, and the body of an answer that is
             no text a Binary.
         error: why it did not succeed (kind, message, step_id, hint), secrets masked, or None.
@@ -46,7 +47,7 @@ class Outcome:
         self.status = ended.status
         self.outputs = ended.outputs
         error = ended.error
-        if error is not None and durable and ended.status == "in-doubt":
+        if error is not None and durable and error.kind == "in-doubt":
             error = structs.replace(error, hint=choices(run.run_id))
         self.error = None if error is None else _masked(error, secret_values)
         self.diagnostics = diagnostics

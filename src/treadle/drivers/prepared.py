@@ -9,6 +9,7 @@ from msgspec import structs
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.files import LocalFiles, named_again
 from treadle.drivers.journals.protocol import GIVEN, Kept, Start
+from treadle.drivers.kept import to_keep
 from treadle.drivers.origins import given_again, keeps_secret
 from treadle.drivers.outcome import choices
 from treadle.drivers.policy_file import tightened
@@ -26,8 +27,6 @@ from treadle.engine.withheld import storable
 from treadle.errors import RunRefused
 
 NO_ORIGINS: Mapping[str, str] = {}
-_WITH_SECRETS_OR_PATHS = frozenset({"proxy", "credentials", "ca_cert", "client_cert", "client_key"})
-"""Options that are kept in another form."""
 
 
 class Prepared:
@@ -68,17 +67,7 @@ class Prepared:
         kept, withheld = storable(self.inputs, self.secret_names, self.program.entry.inputs)
         kept = {name: named_again(value) for name, value in kept.items()}
         origins = {name: self._origins.get(name, GIVEN) for name in withheld if name in self._given}
-        return Start(run_id, self.program, kept, origins, _to_keep(options), now)
-
-
-def _to_keep(options: Options) -> dict[str, Any]:
-    """Give options as a journal keeps them: without a secret, and with whole paths."""
-    kept = options.to_keep()
-    if _WITH_SECRETS_OR_PATHS.isdisjoint(kept):
-        return kept
-    from treadle.drivers.kept import keepable  # noqa: PLC0415 - most runs have none of them
-
-    return keepable(kept)
+        return Start(run_id, self.program, kept, origins, to_keep(options), now)
 
 
 def brought_back(start: Start, given: Mapping[str, Any]) -> Prepared:
@@ -96,7 +85,7 @@ def brought_back(start: Start, given: Mapping[str, Any]) -> Prepared:
 def given_anew(start: Start, given: Mapping[str, Any], origins: Mapping[str, str], options: Options) -> Start:
     """Give what a new run starts from that goes on where another one was, with secret inputs and options given anew."""
     anew = {name: origins.get(name, GIVEN) for name in start.secrets if name in given}
-    now = {name: value for name, value in _to_keep(options).items() if name not in Limits.__struct_fields__}
+    now = {name: value for name, value in to_keep(options).items() if name not in Limits.__struct_fields__}
     return structs.replace(start, secrets={**start.secrets, **anew}, options={**start.options, **now})
 
 
@@ -136,8 +125,10 @@ def check_choice(choice: Choice) -> None:
 def undoubted(run: Run, choice: Choice, now: float) -> list[Record]:
     """Do what is chosen about a request in doubt; without a choice, ask the rule of its step, else stop in doubt.
 
-    Gives the records of it.
+    What was withdrawn is in no doubt and is announced anew. Gives the records of it.
     """
+    if run.withdrawn:
+        return run.announce(now)
     doubt = run.in_doubt
     if doubt is None:
         return []

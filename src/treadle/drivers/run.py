@@ -3,7 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from treadle.engine.effects import Effect, Result, SendHttp, Sleep, Slept
@@ -96,9 +97,15 @@ class Interruption:
 
     async def sleep(self, clock: Clock, seconds: float) -> None:
         """Wait by a clock; a stop ends the wait."""
+        with self.breaking():
+            await clock.sleep(seconds)
+
+    @contextmanager
+    def breaking(self) -> Iterator[None]:
+        """Have a gentle stop end what is waited for in the block: nothing is broken by it."""
         self._pausing = True
         try:
-            await clock.sleep(seconds)
+            yield
         finally:
             self._pausing = False
 

@@ -1,6 +1,7 @@
 """Durable runs as people handle them: found by the beginning of an id, shown, cancelled, forgotten, taken over."""
 
 import math
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -24,6 +25,11 @@ LOOK_EVERY = 0.2
 """Seconds between two looks at a run that somebody else drives."""
 CANCEL_WITHIN = 2.0
 """Seconds to wait until whoever drives a run has cancelled it."""
+
+
+def new_id() -> str:
+    """Give an id for a run."""
+    return f"{random.getrandbits(64):016x}"  # guards nothing, and is asked for often
 
 
 async def found(journal: Journal, beginning: str) -> Entry:

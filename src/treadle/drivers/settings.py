@@ -25,10 +25,6 @@ _SECONDS = (
 )  # fmt: skip
 _PLACEHOLDERS = (".example.com", ".example.net", ".example.org", ".example", ".invalid")
 """Names that no server has (RFC 2606); descriptions are full of them."""
-_NOT_KEPT = frozenset({
-    "server", "source", "server_var", "strict", "no_cache", "client_key_password", "record", "replay",
-})  # fmt: skip
-"""Options that a program already shows, the one that is a secret, and those of which there is nothing to resume."""
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -128,15 +124,6 @@ class Options(Struct, frozen=True, kw_only=True):
         if self.server is None:
             return {}
         return {"": self.server} if isinstance(self.server, str) else self.server
-
-    def to_keep(self) -> dict[str, Any]:
-        """Give what a durable run goes on with: what is not as by default nor in its program, but proxy and credentials as they are."""
-        fields = zip(self.__struct_fields__, self.__struct_defaults__, strict=True)
-        return {
-            name: getattr(self, name)
-            for name, default in fields
-            if name not in _NOT_KEPT and getattr(self, name) != default
-        }
 
     def connection(self) -> Connection:
         """Give what concerns the sending of requests."""

@@ -6,6 +6,7 @@ Knows nothing of steps, redirects or repeats. aiohttp is imported with the first
 import asyncio
 import os
 import sys
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -14,6 +15,7 @@ from treadle.drivers.connection import Connection, NotConnected
 from treadle.drivers.proxies import VARIABLES, environment_proxies, passwords, proxy_for, shown
 from treadle.drivers.run import UNSENT, Clock, SystemClock, unsent
 from treadle.drivers.sockets import SCHEME, socket_and_url
+from treadle.drivers.stopping import WAITER
 from treadle.drivers.turns import Turns, read_rates
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.sources.request import IDEMPOTENT_METHODS, HttpRequest
@@ -136,11 +138,16 @@ class Transport:
     async def _admitted(self, origin: str, host: str) -> asyncio.Semaphore | None:
         """Wait for one's turn and for a free connection; gives what is to be released beside the slot of all."""
         slots, held = self._slots_of(origin), None
+        waiter = WAITER.get()
+        told = None if waiter is None else waiter.told
         try:
-            if slots is not None:
-                await slots.acquire()
-                held = slots
-            await self._turns.take(origin, host, self._slots)
+            with nullcontext() if waiter is None else waiter.waiting():
+                if slots is not None:
+                    if told is not None and slots.locked():
+                        told("connections")
+                    await slots.acquire()
+                    held = slots
+                await self._turns.take(origin, host, self._slots, told)
         except asyncio.CancelledError as error:
             if held is not None:
                 held.release()

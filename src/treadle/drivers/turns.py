@@ -5,7 +5,7 @@ Waiting here is not the server's time: the time-outs of a request begin after it
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from weakref import WeakValueDictionary
 
 from treadle.drivers.ratelimit import BUSY, SAYS, closed_for
@@ -14,6 +14,10 @@ from treadle.errors import RunRefused
 
 _RATE = re.compile(r"(?:(?P<host>[^=\s]+)=)?(?P<count>\d{1,9}(?:\.\d{1,6})?)/(?P<unit>s|m|h)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+WORTH_TELLING = 1.0
+"""From how many seconds on it is told that a request waits."""
+Told = Callable[[str, float | None], None]
+"""Is told for what a request waits, and how many seconds if that is known."""
 
 
 def read_rates(written: Iterable[str]) -> dict[str, float]:
@@ -56,27 +60,31 @@ class Turns:
         """Whether anybody may have to wait."""
         return bool(self._intervals or self._closed)
 
-    async def take(self, origin: str, host: str, slots: asyncio.Semaphore) -> None:
-        """Wait until a request may go to an origin, and take one of the slots for it."""
+    async def take(self, origin: str, host: str, slots: asyncio.Semaphore, told: Told | None = None) -> None:
+        """Wait until a request may go to an origin, and take one of the slots for it; longer waits are `told`."""
         if self._closed:
-            await self._until_open(origin)
+            await self._until_open(origin, told)
         interval = (self._intervals.get(host) or self._intervals.get("")) if self._intervals else None
         if interval is None:
-            await slots.acquire()
+            await _acquired(slots, told)
             return
         # One after the other, in the order in which they came. The slot is part of the turn: those who wait for one
         # would otherwise all go at once when it comes.
         queue = self._queues.setdefault(host, asyncio.Lock())
+        if told is not None and queue.locked() and interval >= WORTH_TELLING:
+            told("rate", None)
         async with queue:
-            pause = self._next.get(host, 0.0) - self._clock.now()
+            pause = min(self._next.get(host, 0.0) - self._clock.now(), interval)
             if pause > 0:
-                await self._clock.sleep(min(pause, interval))
+                if told is not None and pause >= WORTH_TELLING:
+                    told("rate", pause)
+                await self._clock.sleep(pause)
             if self._closed:
-                await self._until_open(origin)
-            await slots.acquire()
+                await self._until_open(origin, told)
+            await _acquired(slots, told)
             self._next[host] = self._clock.now() + interval
 
-    async def _until_open(self, origin: str) -> None:
+    async def _until_open(self, origin: str, told: Told | None) -> None:
         """Wait as long as the server of an origin wants to be left alone, and in all no longer than that is obeyed."""
         began = self._clock.now()
         while origin in self._closed:
@@ -86,6 +94,8 @@ class Turns:
                 if self._closed[origin] <= now:
                     del self._closed[origin]
                 return
+            if told is not None and pause >= WORTH_TELLING:
+                told("limits", pause)
             await self._clock.sleep(pause)
 
     def heed(self, origin: str, status: int, headers: Mapping[str, str]) -> None:
@@ -98,3 +108,9 @@ class Turns:
         wait = closed_for(status, headers, now)
         if wait is not None and wait > 0:
             self._closed[origin] = max(self._closed.get(origin, 0.0), now + min(wait, self._longest))
+
+
+async def _acquired(slots: asyncio.Semaphore, told: Told | None) -> None:
+    if told is not None and slots.locked():
+        told("connections", None)
+    await slots.acquire()

@@ -37,7 +37,7 @@ def resolve(course: Course, doubt: Doubt, how: str, outputs: dict[str, Any], now
         if step.reconcile is not None:
             _look(course, doubt, step.reconcile, now)
         elif doubt.retry:
-            _send_again(course)
+            send_again(course)
         else:
             _give_up(course, doubt, "the step has no rule that finds out", now)
 
@@ -87,7 +87,7 @@ def looked(course: Course, doubt: Doubt, result: Result, now: float) -> None:
     if left > 0:
         _look_later(course, doubt, left, now)
     elif known and doubt.retry:
-        _send_again(course)
+        send_again(course)
     else:
         _give_up(course, doubt, f"no trace of it was found{why}" if known else f"it could not be found out{why}", now)
 
@@ -122,8 +122,9 @@ def _inputs(course: Course, doubt: Doubt) -> dict[str, Any]:
     return {**course.state.frame.inputs, **announced}
 
 
-def _send_again(course: Course) -> None:
-    course.doubt = None
+def send_again(course: Course) -> None:
+    """Have the request of the present step sent again, or what was not sent at last."""
+    course.doubt = course.effect = None
     course.due = True
     course.state.steps_taken -= 1  # the attempt was counted
 

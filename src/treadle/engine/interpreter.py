@@ -42,6 +42,7 @@ class Run:
 
     Attributes:
         since: when what is pending was asked for (seconds since the epoch).
+        withdrawn: the announcement of the request that is pending was taken back; `announce` it before it is sent.
         unwritten: records that follow from the journal and are not in it, because it ends in the middle of a turn; they
             are written before anything is done.
 
@@ -49,7 +50,9 @@ class Run:
         NotPending: the journal does not fit the program.
     """
 
-    __slots__ = ("_announced", "_course", "_inputs", "_secret", "limits", "program", "since", "unwritten")
+    __slots__ = (
+        "_announced", "_course", "_inputs", "_secret", "limits", "program", "since", "unwritten", "withdrawn",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Run:
         self.program = program
         self.limits = limits or Limits()
         self.since = 0.0
+        self.withdrawn = False
         self.unwritten: list[Record] = []
         self._inputs = inputs
         self._secret = secret_names.union(program.entry.secrets)
@@ -167,6 +171,26 @@ class Run:
         doubt.resolve(course, found, how, outputs or {}, now)
         return self._moved(now)
 
+    def withdraw(self, now: float) -> list[Record]:
+        """Take back the announcement of what is pending, which was not sent and will not be here: it is in no doubt."""
+        effect = self._course.effect
+        if not isinstance(effect, SendHttp) or effect.idempotent or self._course.doubt is not None or self.withdrawn:
+            return []
+        self._announced, self.withdrawn = None, True
+        return [records.Withdrawn(now, effect.id)]
+
+    def announce(self, now: float) -> list[Record]:
+        """Announce anew what was withdrawn; give the records, to be written before it is sent.
+
+        Raises:
+            NotPending: nothing was withdrawn.
+        """
+        if not self.withdrawn:
+            raise NotPending("nothing was withdrawn")
+        self.withdrawn = False
+        doubt.send_again(self._course)
+        return self._moved(now)
+
     def stop(self, status: str, error: Failure, now: float) -> list[Record]:
         """End the run from outside: a limit of the driver was reached (`limited`), or somebody asked (`cancelled`)."""
         if self.outcome is not None:
@@ -185,7 +209,7 @@ class Run:
         it. `folded` is what happened so far, for reports.
         """
         effect = self._course.effect
-        if effect is None or self._course.doubt is not None:
+        if effect is None or self._course.doubt is not None or self.withdrawn:
             return None
         sleep = effect if isinstance(effect, Sleep) else None
         snapshot = taken(self._course.state, sleep, self.since, self._withheld())
@@ -243,12 +267,24 @@ class Run:
                     follow, written = self.resolve(how, at, outputs), 0
                 case records.Learnt(_, texts):
                     self.secrets.learn(texts)
-                case records.StepBegan(effect_id=effect_id):
-                    self._announced = effect_id
+                case records.Withdrawn() | records.StepBegan():
+                    follow, written = self._announcement(record, follow, written)
                 case records.Stopped(at, status, error):
                     follow, written = self.stop(status, error, at), 0
             written += not isinstance(record, records.Repeated | records.CookiesKept | records.Learnt)
         self.unwritten = follow[written:]
+
+    def _announcement(
+        self, record: records.Withdrawn | records.StepBegan, follow: list[Record], written: int
+    ) -> tuple[list[Record], int]:
+        """Take that a request was announced, for the first time or anew, or that this was taken back."""
+        if isinstance(record, records.Withdrawn):
+            self.withdraw(record.at)
+            return [], -1
+        if self.withdrawn:
+            follow, written = self.announce(record.at), 0
+        self._announced = record.effect_id
+        return follow, written
 
 
 def _from_the_last_checkpoint(journal: Iterable[Record]) -> list[Record]:

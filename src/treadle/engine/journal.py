@@ -2,8 +2,8 @@
 
 Steps are those of the workflow `workflow_id`; `caller` names the steps through which that was called, from the outermost
 one on, and is empty for the workflow that is run.
-`Delivered`, `Resolved` and `Stopped` are what came from outside; feeding them again gives the same run. All others follow from it. A `Checkpoint`
-makes what was before it superfluous.
+`Delivered`, `Resolved`, `Withdrawn` and `Stopped` are what came from outside; feeding them again gives the same run. All others
+follow from it. A `Checkpoint` makes what was before it superfluous.
 """
 
 from typing import Any, TypeAlias
@@ -164,6 +164,25 @@ class Resolved(Struct, frozen=True, tag=True):
     outputs: dict[str, Any] = {}
 
 
+class Withdrawn(Struct, frozen=True, tag=True):
+    """The driver was stopped before it sent what had been announced; the request is announced anew before it is sent."""
+
+    at: float
+    effect_id: str
+
+
+class Queued(Struct, frozen=True, tag=True):
+    """A request waits, for `seconds` if that is known; `why` is rate, limits (of its server) or connections.
+
+    The driver tells it to those who look on; no journal has it.
+    """
+
+    at: float
+    step_id: str
+    why: str
+    seconds: float | None = None
+
+
 class Looked(Struct, frozen=True, tag=True):
     """A step looked whether its request took effect; `response` is the HTTP status, or None where no answer came."""
 
@@ -214,7 +233,7 @@ class Checkpoint(Struct, frozen=True, tag=True):
 
 
 class RunEnded(Struct, frozen=True, tag=True):
-    """The run is over; `status` is succeeded, failed, limited, in-doubt or cancelled."""
+    """The run is over; `status` is succeeded, failed, limited, in-doubt or cancelled, or only for whoever looks on interrupted."""
 
     at: float
     status: str
@@ -234,6 +253,8 @@ Record: TypeAlias = (
     | Learnt
     | Delivered
     | Resolved
+    | Withdrawn
+    | Queued
     | Looked
     | Stopped
     | Checkpoint

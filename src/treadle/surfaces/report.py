@@ -20,6 +20,11 @@ QUIET_SECONDS = 10.0
 """How long a poll loop may go on without news before a plain progress says so again."""
 _STYLES = {"succeeded": "green", "failed": "red", "stopped": "yellow", "running": "cyan", "waiting": "blue"}
 _ENDED = ("succeeded", "failed", "stopped")
+_WAITS_FOR = {
+    "rate": "its turn (--rate)",
+    "limits": "its server, which asked for a pause",
+    "connections": "a free connection",
+}
 _COLOURS = {Severity.ERROR: "\033[1;31m", Severity.WARNING: "\033[1;33m"}
 
 
@@ -72,8 +77,8 @@ class PlainProgress:
                 return [f"{self._clock(record.at)} {place(record)}: waiting {record.seconds:.1f} s ({record.reason})"]
             case journal.Transferred():
                 return [f"{self._clock(record.at)} {place(record)}: -> {record.action}: workflow {record.to}"]
-            case journal.Repeated():
-                return [f"{self._clock(record.at)} {record.step_id}: {repeat(record)}"]
+            case journal.Repeated() | journal.Queued() if self._verbose or isinstance(record, journal.Repeated):
+                return [f"{self._clock(record.at)} {record.step_id}: {by_the_driver(record)}"]
             case journal.Resolved() | journal.Looked():
                 return [f"{self._clock(record.at)} {about_doubt(record)}"]
             case journal.Warned():
@@ -134,9 +139,12 @@ def about_doubt(record: journal.Resolved | journal.Looked) -> str:
     return f"{step}: in doubt: {'the request took effect' if record.took_effect else 'no trace of the request'}"
 
 
-def repeat(record: journal.Repeated) -> str:
-    """Say that the driver sends a request again, why and when."""
-    return f"{record.why}; repeat {record.attempt} in {record.seconds:.1f} s"
+def by_the_driver(record: journal.Repeated | journal.Queued) -> str:
+    """Say that the driver sends a request again, why and when, or lets it wait, and for what."""
+    if isinstance(record, journal.Repeated):
+        return f"{record.why}; repeat {record.attempt} in {record.seconds:.1f} s"
+    long = "" if record.seconds is None else f" {record.seconds:.1f} s"
+    return f"waiting{long} for {_WAITS_FOR[record.why]}"
 
 
 class LiveProgress:
@@ -169,9 +177,9 @@ class LiveProgress:
             case journal.StepBegan():
                 self._since.setdefault(place(record), record.at)
                 self._set(place(record), "running", record.method or f"workflow {record.calls}", record.visit)
-            case journal.Repeated():
+            case journal.Repeated() | journal.Queued():
                 polls = self._states.get(record.step_id, ("", "", 0))[2]
-                self._set(record.step_id, "waiting", repeat(record), polls)
+                self._set(record.step_id, "waiting", by_the_driver(record), polls)
             case journal.Waiting():
                 polls = self._states.get(place(record), ("", "", 0))[2]
                 self._set(place(record), "waiting", f"{record.seconds:.1f} s ({record.reason})", polls)

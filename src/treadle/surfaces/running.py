@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from treadle.engine.journal import Record
     from treadle.files import Binary
 
-EXIT_CODES = {"succeeded": 0, "failed": 1, "limited": 3, "in-doubt": 4, "cancelled": 130}
+EXIT_CODES = {"succeeded": 0, "failed": 1, "limited": 3, "in-doubt": 4, "cancelled": 130, "interrupted": 130}
 GRACE = 1.0
 """Seconds that an answer under way gets after a signal, so that no request is left in doubt without need."""
 
@@ -135,4 +135,5 @@ async def forget_old(journal: "Journal", keep: float) -> None:
 
 def exit_code(outcome: "Outcome", received: list[signal.Signals]) -> int:
     """Give the exit code of a run that ended so, after those signals."""
-    return SIGNALS[received[0]] if received and outcome.status == "cancelled" else EXIT_CODES[outcome.status]
+    stopped = outcome.error is not None and outcome.error.kind == "interrupted"
+    return SIGNALS[received[0]] if received and stopped else EXIT_CODES[outcome.status]

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from treadle.engine.journal import Delivered, Record, Resolved, RunEnded, StepBegan, StepEnded, Waiting
+from treadle.engine.journal import Delivered, Record, Resolved, RunEnded, StepBegan, StepEnded, Waiting, Withdrawn
 from treadle.engine.program import Program
 from treadle.errors import RunRefused
 
@@ -164,7 +164,7 @@ def place_after(before: Place, records: Sequence[Record]) -> Place:
                 announced, until = announced and "/reconcile/" in record.effect_id, None
             case Resolved():
                 status, announced = None, True
-            case StepEnded():
+            case StepEnded() | Withdrawn():
                 announced = False
     return Place(step_id, until, announced, status)
 
