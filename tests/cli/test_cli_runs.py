@@ -18,6 +18,21 @@ JOB = {LOOK: [Answer(json={"name": "nightly"})], START: [Answer(json={"run": "r1
 PATIENT = ("--poll-interval", "60")
 FIELDS = ["runId", "workflowId", "status", "startedAt", "stepId", "waitsUntil", "updatedAt", "endedAt"]
 
+CALLS = """
+arazzo: 1.0.1
+info: {title: calls, version: "1"}
+sourceDescriptions: [{name: jobs, url: jobs.openapi.yaml, type: openapi}]
+workflows:
+- workflowId: outer
+  steps:
+  - {stepId: call, workflowId: inner}
+  - {stepId: after, operationId: getStatus, parameters: [{name: name, in: path, value: nightly}]}
+- workflowId: inner
+  steps:
+  - {stepId: look, operationId: getJob, parameters: [{name: name, in: path, value: nightly}]}
+  - {stepId: start, operationId: startJob, parameters: [{name: name, in: path, value: nightly}]}
+"""
+
 
 class Machine:
     """A folder, a server, and the processes that are started there."""
@@ -415,3 +430,21 @@ def test_a_hint_names_the_journal_where_it_has_to(place, tmp_path):
         process.send_signal(signal.SIGINT)
         _, _, err = m.end(process)
         assert ("treadle runs resume --state 'my own.sqlite' " in err) is (place == "option")
+
+
+def test_a_step_of_a_called_workflow_is_named_behind_the_one_that_calls_it(tmp_path):
+    script = {**JOB, LOOK: [Answer(huge=70_000)], STATUS: [DONE]}  # what is read is folded away at once
+    with machine(tmp_path, script) as m:
+        (tmp_path / "calls.yaml").write_text(CALLS)
+        url = f"http://127.0.0.1:{m.server.port}"
+        assert m.call("run", "calls.yaml", "outer", "--server", url)[0] == 0
+        run_id = m.listed()[0]["runId"]
+        code, _, err = m.call("runs", "retry", run_id, "--from", "call/start")
+        came = "came to step 'call/start', but what its workflow had done before is no longer kept"
+        assert err == f"treadle: run '{run_id}' {came}\n  hint: begin with the step that calls it: --from call\n"
+        assert code == 2
+        m.server.seen.clear()
+        assert m.call("runs", "retry", run_id, "--from", "call")[0] == 0
+        assert m.seen == [LOOK, START, STATUS]
+        code, _, err = m.call("runs", "retry", run_id, "--from", "start")
+        assert (code, err.splitlines()[1]) == (2, "  hint: it came to: after, call")

@@ -183,6 +183,11 @@ def test_a_key_that_the_document_gives_stays():
 
 RULES = {
     "no criteria": ({"operationId": "b"}, "the required field 'criteria' is absent"),
+    "an x-operation beside": (
+        {"operationId": "b", "x-operation": {"method": "GET", "url": "https://a.test"}, "criteria": [{"condition": "true"}]},
+        "x-treadle-reconcile names one operation",
+    ),
+    "a wrong x-operation": ({"x-operation": {"method": "GET"}, "criteria": [{"condition": "true"}]}, "needs a method and a url"),
     "no operation": ({"criteria": [{"condition": "true"}]}, "x-treadle-reconcile names one operation"),
     "two operations": ({"operationId": "b", "operationPath": "/b", "criteria": [{"condition": "true"}]}, "names one operation"),
     "no such operation": ({"operationId": "nobody", "criteria": [{"condition": "true"}]}, "nobody"),

@@ -278,6 +278,7 @@ _RECONCILE = object_of(
         Field("within", "within", _number),
         Field("otherwise", "otherwise", one_of("in-doubt", "retry")),
     ),
+    keep_extensions=True,
 )
 _STEP = object_of(
     model.Step,

@@ -116,6 +116,7 @@ class Reconcile(Struct, frozen=True):
     outputs: dict[str, str | Selector] = {}
     within: float = 0.0
     otherwise: str = "in-doubt"
+    extensions: dict[str, Any] = {}
     at: Path = ()
 
 

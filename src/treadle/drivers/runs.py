@@ -172,11 +172,23 @@ def taken_over(kept: Kept, step_id: str | None, run_id: str, now: float) -> Kept
         return Kept(start, ())
     records = before(kept.records, step_id, kept.start.program, run_id, now)
     if records is None:
-        came = sorted({step for step in _steps(kept.records) if step})
-        hint = f"it came to: {', '.join(came)}" if came else "start it from the beginning: leave --from out"
-        raise RunRefused(f"run '{kept.start.run_id}' did not come to a step '{step_id}'", hint=hint)
+        raise _not_come_to(kept, step_id)
     return Kept(start, records)
 
 
-def _steps(records: Sequence[Record]) -> list[str]:
-    return [key[2] for key in history_of(records).steps if not key[0]]
+def _not_come_to(kept: Kept, step_id: str) -> RunRefused:
+    """Say why a new run cannot begin with a step, and with which it can."""
+    run_id = kept.start.run_id
+    places = [(caller, step) for caller, _, step in history_of(kept.records).steps]
+    within = next((caller for caller, step in places if caller and f"{caller}/{step}" == step_id), None)
+    from_the_start = "start it from the beginning: leave --from out"
+    if within is not None:
+        message = f"run '{run_id}' came to step '{step_id}', but what its workflow had done before is no longer kept"
+        outer = within.partition("/")[0]
+        return RunRefused(message, hint=f"begin with the step that calls it: --from {outer}")
+    if ("", step_id) in places:
+        message = f"run '{run_id}' came to step '{step_id}', but in a workflow that another one took the place of"
+        return RunRefused(message, hint=from_the_start)
+    came = sorted({step for caller, step in places if not caller})
+    hint = f"it came to: {', '.join(came)}" if came else from_the_start
+    return RunRefused(f"run '{run_id}' did not come to a step '{step_id}'", hint=hint)

@@ -10,6 +10,7 @@ from treadle.engine.actions import read_criteria
 from treadle.engine.calls import read_call
 from treadle.engine.names import near
 from treadle.engine.scope import Scope
+from treadle.engine.undescribed import FIELD
 from treadle.sources.request import IDEMPOTENT_METHODS, SAFE_METHODS
 
 
@@ -29,8 +30,8 @@ def read_reconcile(
     if call is not None and call.operation.method in IDEMPOTENT_METHODS:
         message = f"x-treadle-reconcile is never used: {call.operation.method} may be sent twice"
         scope.findings.warn("reconcile", message, rule.at, "take it away")
-    if (rule.operation_id is None) is (rule.operation_path is None):
-        message = "x-treadle-reconcile names one operation, by `operationId` or `operationPath`"
+    if [rule.operation_id, rule.operation_path, rule.extensions.get(FIELD)].count(None) != 2:
+        message = f"x-treadle-reconcile names one operation, by `operationId`, `operationPath` or `{FIELD}`"
         scope.findings.error("reconcile", message, rule.at)
         return None
     inner = copy.copy(scope)
@@ -43,6 +44,7 @@ def read_reconcile(
             operation_id=rule.operation_id,
             operation_path=rule.operation_path,
             parameters=rule.parameters,
+            extensions={name: value for name, value in rule.extensions.items() if name == FIELD},
             at=rule.at,
         ),
     )
