@@ -417,7 +417,7 @@ def test_what_has_ended_is_deleted_and_what_has_not_is_kept(tmp_path):
 def test_no_journal_is_as_good_as_an_empty_one(tmp_path):
     with machine(tmp_path) as m:
         assert m.listed() == []
-        assert m.call("runs", "list")[1:] == ("", "no runs\n")
+        assert m.call("runs", "list")[1:] == ("", "no runs: there is no journal j.sqlite\n")
         assert m.call("runs", "show", "5f2a")[0] == 2
         assert not (tmp_path / "j.sqlite").exists()
 

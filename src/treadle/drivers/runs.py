@@ -38,12 +38,16 @@ async def found(journal: Journal, beginning: str) -> Entry:
     Raises:
         RunRefused: there is none, or more than one.
     """
+    if not beginning:  # what a script has whose variable is not set; it fits every run
+        raise RunRefused(
+            "no run was named", hint="give its id, or the beginning of that; `treadle runs list` shows them"
+        )
     fitting = [entry for entry in await journal.entries() if entry.run_id.startswith(beginning)]
     exact = [entry for entry in fitting if entry.run_id == beginning]
     if len(exact or fitting) == 1:
         return (exact or fitting)[0]
     hint = "`treadle runs list` shows those that it has"
-    if not fitting or not beginning:
+    if not fitting:
         raise RunRefused(f"the journal has no run '{beginning}'", hint=hint)
     raise RunRefused(f"{len(fitting)} runs have an id that begins with '{beginning}'", hint="give more of it")
 

@@ -33,10 +33,14 @@ async def opened(state: str | None) -> AsyncIterator["Journal"]:
     from treadle.drivers.journals.sqlite import SqliteJournal  # noqa: PLC0415
 
     path = state_file(state)
+    is_there = path.exists()
     with nothing_sent():
-        journal = SqliteJournal(path) if path.exists() else MemoryJournal()
+        journal = SqliteJournal(path) if is_there else MemoryJournal()
     try:
         yield journal
+    except RunRefused as error:
+        error.hint = error.hint if is_there else f"there is no journal {path}; --state PATH names one"
+        raise
     finally:
         await journal.close()
 
@@ -55,7 +59,7 @@ async def show_list(
     if entries:
         _print_table(rows)
     else:
-        tell(say, "no runs")
+        tell(say, "no runs" if state is None or state_file(state).exists() else f"no runs: there is no journal {state}")
     return 0
 
 
@@ -143,7 +147,7 @@ async def show_logs(run: str, state: str | None, *, follow: bool, json: bool) ->
 async def cancel_runs(run: tuple[str, ...], state: str | None) -> int:
     """Cancel runs."""
     async with opened(state) as journal:
-        for entry in [await runs.found(journal, beginning) for beginning in run]:
+        for entry in await _named(journal, run):
             done = await runs.cancel(journal, entry.run_id, SystemClock())
             later = "will be cancelled when its request under way has its answer"
             tell(say, f"run {entry.run_id}: {'cancelled' if done else later}")
@@ -155,9 +159,20 @@ async def delete_runs(run: tuple[str, ...], keep: float | None, state: str | Non
     if not run and keep is None:
         raise RunRefused("nothing was named to be deleted", hint="name runs, or say how long they are kept: --keep 30d")
     async with opened(state) as journal:
-        entries = [await runs.found(journal, beginning) for beginning in run]
-        for entry in entries:
-            await journal.delete(entry.run_id)
-        old = 0 if keep is None else await runs.forget(journal, time.time() - keep)
-    tell(say, f"{counted(len(entries) + old, 'run')} deleted")
+        deleted = 0
+        try:
+            for entry in await _named(journal, run):
+                await journal.delete(entry.run_id)
+                deleted += 1
+            deleted += 0 if keep is None else await runs.forget(journal, time.time() - keep)
+        except RunRefused:
+            if deleted:
+                tell(say, f"{counted(deleted, 'run')} deleted")
+            raise
+    tell(say, f"{counted(deleted, 'run')} deleted")
     return 0
+
+
+async def _named(journal: "Journal", beginnings: tuple[str, ...]) -> "list[Entry]":
+    """Give the runs that are named, each once."""
+    return list({entry.run_id: entry for entry in [await runs.found(journal, each) for each in beginnings]}.values())

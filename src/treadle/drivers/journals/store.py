@@ -95,6 +95,9 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no regular file"
+            raise JournalFailed(f"the journal {path} cannot be opened: it is {what}", hint=_ELSEWHERE)
         self._owners = path.with_name(f"{path.name}.owners")
         self._owner: Owner | None = None
         self._numbers: dict[str, int] = {}
