@@ -7,6 +7,7 @@ import html
 import json
 from urllib.parse import quote, quote_plus
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -20,6 +21,8 @@ from treadle.sources.operation import Operation, ParameterSpec
 from treadle.sources.request import Argument, build_request, encode_body
 
 SECRET = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="*"), min_size=SHORTEST)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+SHORT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5)
 
 
 @pytest.mark.parametrize("case", cases("engine/secrets.yaml"))
@@ -76,6 +79,26 @@ def test_a_secret_is_found_in_base64_at_every_offset(secret, before, after):
 @given(st.text(), SECRET)
 def test_no_text_shows_a_secret(text, secret):
     assert secret not in Secrets([secret]).text(text + secret + text)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+)
+
+
+@given(st.lists(SECRET | st.integers(0, 2**63) | SHORT, max_size=3), JSON, st.data())
+def test_what_a_quick_look_takes_for_clean_is_clean(secrets, value, data):
+    planted = data.draw(st.sampled_from([*secrets, "nothing"]))
+    ways = [planted, str(planted), json.dumps(str(planted)), quote(str(planted)), {str(planted): value}, f"<{planted}>"]
+    for whole in (value, [data.draw(st.sampled_from(ways)), value]):
+        known = Secrets(secrets)
+        written = msgspec.json.encode({"outputs": whole}).decode()
+        assert not known.absent_from(written) or known.value(whole) == whole
 
 
 # A message that is cut must not show the part of a secret that the cut leaves: nobody would find that part again.

@@ -22,7 +22,7 @@ VARIABLE = "TREADLE_STATE_KEY"
 """The environment variable that may hold the key: 32 bytes in base64."""
 _SIZE = 32
 _NONCE = 12
-_NONCES = 2 ** (8 * _NONCE)
+_NONCES: int = 2 ** (8 * _NONCE)
 
 
 class Sealer:
