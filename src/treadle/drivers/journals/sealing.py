@@ -111,7 +111,7 @@ def key_of(path: Path, *, new: bool) -> bytes:
     if new:
         _make(file)
     try:
-        text = file.read_text("ascii")
+        text = file.read_bytes().decode("ascii")
     except FileNotFoundError as error:
         message = f"the key of the journal {path} is not there: {file}"
         raise JournalFailed(message, hint=f"bring it back, or give it in {VARIABLE}") from error
