@@ -15,7 +15,19 @@ from scripted import play, program
 
 from loader import cases
 from treadle.engine.interpreter import Run
-from treadle.engine.journal import StepEnded
+from treadle.engine.journal import (
+    Criterion,
+    Failure,
+    Looked,
+    Repeated,
+    RunEnded,
+    StepBegan,
+    StepEnded,
+    Stopped,
+    Warned,
+    write,
+)
+from treadle.engine.masked import masked
 from treadle.engine.secrets import MASK, SHORTEST, Secrets
 from treadle.sources.operation import Operation, ParameterSpec
 from treadle.sources.request import Argument, build_request, encode_body
@@ -99,6 +111,31 @@ def test_what_a_quick_look_takes_for_clean_is_clean(secrets, value, data):
         known = Secrets(secrets)
         written = msgspec.json.encode({"outputs": whole}).decode()
         assert not known.absent_from(written) or known.value(whole) == whole
+
+
+FAILED = Failure("status", "no sesame here", "one", "not sesame")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        StepBegan(0.0, "e", "one", 1, 1, "GET", "https://api.test/?key=sesame", idempotent=True),
+        StepEnded(0.0, 0.0, "one", 1, 1, "failed", "GET", "https://api.test/sesame", error=FAILED),
+        StepEnded(0.0, 0.0, "one", 1, 1, "failed", criteria=(Criterion("c", passed=False, why="sesame"),)),
+        StepEnded(0.0, 0.0, "one", 1, 1, "succeeded", outputs={"sesame": ["sesame"]}),
+        Looked(0.0, "e", "one", 200, (Criterion("c", passed=False, why="sesame"),), took_effect=False),
+        Stopped(0.0, "limited", FAILED),
+        Warned(0.0, "rule", "sesame"),
+        Repeated(0.0, "one", 1, 0.5, "sesame"),
+        RunEnded(0.0, "failed", {"a": "sesame"}, FAILED),
+    ],
+    ids=lambda record: type(record).__name__,
+)
+def test_no_record_that_is_shown_has_a_secret(record):
+    shown = masked(record, Secrets(["sesame"]))
+    assert "sesame" not in write(shown).decode()
+    assert write(record).decode().replace("sesame", MASK) == write(shown).decode()
+    assert masked(record, Secrets(["another"])) is record
 
 
 # A message that is cut must not show the part of a secret that the cut leaves: nobody would find that part again.
