@@ -11,7 +11,7 @@ from loader import cases
 from treadle.engine import journal
 from treadle.engine.effects import HttpFailed, HttpResponse, SendHttp, Slept
 from treadle.engine.interpreter import NotPending, Run
-from treadle.engine.journal import read, write
+from treadle.engine.journal import Failure, read, write
 from treadle.engine.report import History, step_entries
 from treadle.engine.state import Limits
 
@@ -241,6 +241,15 @@ def test_what_is_withdrawn_before_it_is_sent_changes_nothing(case, folded):
             now += effect.seconds
             records += run.deliver(effect.id, Slept(), now)
     assert (run.outcome.status, run.outcome.outputs) == (wanted.outcome.status, wanted.outcome.outputs)
+
+
+def test_what_is_withdrawn_and_stopped_is_over():
+    (case,) = PLAIN[0].values
+    run = Run(program(case), case.get("inputs", {}), limits(case), run_id="r")
+    records = [*run.begin(NOON), *run.withdraw(NOON), *run.stop("cancelled", Failure("cancelled", "enough"), NOON)]
+    again = _again(case, records)
+    assert (again.withdrawn, again.in_doubt, again.outcome.status) == (False, None, "cancelled")
+    assert isinstance(records[-3], journal.Withdrawn)
 
 
 def test_only_what_was_withdrawn_is_announced_anew():

@@ -15,7 +15,7 @@ from treadle.engine.program import Program
 from treadle.engine.state import Limits
 
 JOURNALS = sorted((Path(__file__).parents[1] / "journals").glob("*.jsonl"))
-FROM_OUTSIDE = journal.RunBegan | journal.Delivered | journal.Resolved | journal.Stopped
+FROM_OUTSIDE = journal.RunBegan | journal.Delivered | journal.Resolved | journal.Withdrawn | journal.Stopped
 
 
 class Start(msgspec.Struct):
@@ -51,5 +51,5 @@ def test_there_are_journals_of_each_version():
     kinds = {type(record) for path in JOURNALS for record in _kept(path)[1]}
     assert kinds >= {
         journal.RunBegan, journal.StepBegan, journal.StepEnded, journal.Waiting, journal.Delivered, journal.Transferred,
-        journal.Checkpoint, journal.Looked, journal.RunEnded,
+        journal.Checkpoint, journal.Looked, journal.RunEnded, journal.Withdrawn,
     }  # fmt: skip

@@ -1,6 +1,7 @@
-"""Add journals of what the engine writes now: `python tests/journals/add.py NAME TABLE CASE`. Old ones are never changed.
+"""Add journals of what the engine writes now: `python tests/journals/add.py NAME TABLE CASE [withdrawn]`. Old ones are never changed.
 
-A file is one run: its first line is what it started from (program, inputs, limits), all others are its records.
+A file is one run: its first line is what it started from (program, inputs, limits), all others are its records. With
+`withdrawn` each announcement is taken back once, and made anew a minute later.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ EVERY = 5
 """After how many effects there is a checkpoint."""
 
 
-def records_of(case):
+def records_of(case, *, withdrawn=False):
     """Play a case, with checkpoints on the way."""
     run, now, lines, count = (
         Run(program(case), case.get("inputs", {}), limits(case), run_id="kept"),
@@ -38,6 +39,9 @@ def records_of(case):
         count += 1
         if count % EVERY == 0 and (checkpoint := run.checkpoint(now)) is not None:
             records.append(checkpoint)
+        if withdrawn and (taken_back := run.withdraw(now)):
+            now += 60
+            records += [*taken_back, *run.announce(now)]
         if isinstance(effect, SendHttp):
             line = next(lines)
             now += line.get("took", 0)
@@ -48,13 +52,18 @@ def records_of(case):
     return records
 
 
-def main(name, table, wanted):
+def main(name, table, wanted, how=""):
     case = next(case.values[0] for case in cases(table) if case.values[0]["id"] == wanted)
     start = {"program": program(case), "inputs": case.get("inputs", {}), "limits": limits(case)}
     path = HERE / f"{name}.jsonl"
     if path.exists():
         sys.exit(f"{path} is there, and stays as it is")
-    path.write_bytes(b"".join(line + b"\n" for line in (msgspec.json.encode(start), *map(write, records_of(case)))))
+    path.write_bytes(
+        b"".join(
+            line + b"\n"
+            for line in (msgspec.json.encode(start), *map(write, records_of(case, withdrawn=how == "withdrawn")))
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -195,6 +195,7 @@ class Run:
         """End the run from outside: a limit of the driver was reached (`limited`), or somebody asked (`cancelled`)."""
         if self.outcome is not None:
             return []
+        self.withdrawn = False
         self._course.state.records = [records.Stopped(now, status, error)]
         effect = self._course.effect
         if status == "in-doubt" and isinstance(effect, SendHttp) and self._course.doubt is None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from treadle.api import Runner
 from treadle.drivers import runs
 from treadle.drivers.kept import options_again
-from treadle.drivers.origins import typed_in
+from treadle.drivers.origins import PROMPT, typed_in
 from treadle.drivers.run import Interruption
 from treadle.drivers.transport import preload
 from treadle.errors import JournalFailed, RunRefused, TreadleError
@@ -168,6 +168,7 @@ async def _one(wish: Wish, journal: "Journal", runners: _Runners, entry: "Entry"
     kept = await journal.read(entry.run_id)
     _refuse_others(wish.secrets, kept.start.secrets)
     secrets = _completed(wish, kept)
+    origins = dict.fromkeys(secrets.keys() - wish.secrets.keys(), PROMPT) | wish.origins
     runners.preload([kept])
     runner = await runners.of(kept)
     interruption = Interruption()
@@ -177,7 +178,7 @@ async def _one(wish: Wish, journal: "Journal", runners: _Runners, entry: "Entry"
     ):
         if anew:
             outcome = await runner.retry(
-                entry.run_id, wish.step, secrets, origins=wish.origins, observe=observe, interruption=interruption
+                entry.run_id, wish.step, secrets, origins=origins, observe=observe, interruption=interruption
             )
         else:
             outcome = await runner.resume(
