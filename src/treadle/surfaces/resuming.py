@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from treadle.api import Runner
 from treadle.drivers import runs
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from treadle.drivers.journals.protocol import Entry, Journal, Kept
 
 _AGAIN = tuple(name.replace("-", "_") for name, _ in again_options())
+_ENVIRONMENT = click.core.ParameterSource.ENVIRONMENT
 _FROM_BEST_TO_WORST = (0, 3, 1, 4, 2, 130, 143)
 
 
@@ -51,6 +52,7 @@ class Wish(Struct, frozen=True):
         secrets: inputs that are given again, by name.
         origins: where those came from whose value stands elsewhere.
         given: options that are given again.
+        for_others: there may be inputs that are of no use here, for the environment has them for other commands too.
     """
 
     runs: tuple[str, ...]
@@ -65,6 +67,7 @@ class Wish(Struct, frozen=True):
     verbose: bool
     in_doubt: str | dict[str, Any] | None = None
     step: str | None = None
+    for_others: bool = False
 
 
 def wished(
@@ -81,9 +84,11 @@ def wished(
     named = (run,) if isinstance(run, str) else run
     options["as_json"] = options.pop("json")
     options["report"] = report_file(options["report"])
-    inputs = given_inputs(given, None)
+    from_environment = click.get_current_context().get_parameter_source("given") is _ENVIRONMENT
+    inputs = given_inputs(given, None, lines_of="TREADLE_INPUT" if from_environment else None)
     again = _given_again({name: options.pop(name) for name in _AGAIN})
-    return Wish(named, inputs.values, inputs.origins, again, in_doubt=_choice(in_doubt), **options)
+    wish = Wish(named, inputs.values, inputs.origins, again, in_doubt=_choice(in_doubt), **options)
+    return structs.replace(wish, for_others=from_environment)
 
 
 def _given_again(options: dict[str, Any]) -> dict[str, Any]:
@@ -166,7 +171,7 @@ async def retry(wish: Wish) -> int:
 
 async def _one(wish: Wish, journal: "Journal", runners: _Runners, entry: "Entry", *, anew: bool = False) -> int:
     kept = await journal.read(entry.run_id)
-    _refuse_others(wish.secrets, kept.start.secrets)
+    _refuse_others(wish, kept.start.secrets)
     secrets = _completed(wish, kept)
     origins = dict.fromkeys(secrets.keys() - wish.secrets.keys(), PROMPT) | wish.origins
     runners.preload([kept])
@@ -200,9 +205,9 @@ def _completed(wish: Wish, kept: "Kept") -> dict[str, Any]:
     return wish.secrets | {name: asked(name, f"run {kept.start.run_id}") for name in missing}
 
 
-def _refuse_others(given: Mapping[str, Any], secret: Mapping[str, str]) -> None:
-    other = next((name for name in given if name not in secret), None)
-    if other is not None:
+def _refuse_others(wish: Wish, secret: Mapping[str, str]) -> None:
+    other = next((name for name in wish.secrets if name not in secret), None)
+    if other is not None and not wish.for_others:
         message = f"input '{other}' cannot be given again: the run keeps the one it began with"
         hint = f"its secret inputs are: {', '.join(secret)}" if secret else "it has no secret inputs"
         raise RunRefused(message, hint=hint)
@@ -210,7 +215,7 @@ def _refuse_others(given: Mapping[str, Any], secret: Mapping[str, str]) -> None:
 
 async def _several(wish: Wish, journal: "Journal", runners: _Runners, entries: "list[Entry]") -> int:
     kept = [await journal.read(entry.run_id) for entry in entries]
-    _refuse_others(wish.secrets, {name: origin for each in kept for name, origin in each.start.secrets.items()})
+    _refuse_others(wish, {name: origin for each in kept for name, origin in each.start.secrets.items()})
     secrets = [_completed(wish, each) for each in kept]
     runners.preload(kept)
     interruptions = [Interruption() for _ in entries]
