@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import sys
+from collections import Counter
 from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
@@ -22,7 +23,7 @@ from bench import beside_crowd
 from bench.beside_situations import Event, Situation, Situations, read
 from bench.beside_tools import CLIENT, TREADLE, Report, Tool, run
 from bench.beside_truth import Control, Truth, Verdict, delay, verdict
-from bench.measures import HERE
+from bench.measures import HERE, table_of
 from treadle.vendors.dataiku.simulator.server import serve
 
 PAGE: Final = HERE.parent / "docs/dataiku/beside.md"
@@ -44,6 +45,14 @@ class Met(NamedTuple):
     later: Truth
     requests: int
     delay: float | None
+
+
+class Row(NamedTuple):
+    """A situation, and how the two tools fared."""
+
+    situation: Situation
+    treadle: Met
+    client: Met
 
 
 async def meet(situation: Situation, tool: Tool, whole: Situations, gate: asyncio.Semaphore) -> Met:
@@ -81,17 +90,16 @@ async def _happen(control: Control, events: tuple[Event, ...], ended: asyncio.Ev
         await control.happen(event)
 
 
-async def meet_all(whole: Situations) -> list[tuple[Situation, Met, Met]]:
+async def meet_all(whole: Situations) -> list[Row]:
     gate = asyncio.Semaphore(_AT_ONCE)
     both = [meet(situation, tool, whole, gate) for situation in whole.situations for tool in (TREADLE, CLIENT)]
     met = await asyncio.gather(*both)
-    return list(zip(whole.situations, met[::2], met[1::2], strict=True))
+    return [Row(*row) for row in zip(whole.situations, met[::2], met[1::2], strict=True)]
 
 
-def table(rows: list[tuple[Situation, Met, Met]]) -> str:
+def table(rows: list[Row]) -> str:
     lines = [
-        "| situation | | Treadle reports | is that true | requests | after the end | the client reports | is that true "
-        "| requests | after the end |",
+        "| situation | | Treadle reports | is it true | requests | late | the client reports | is it true | requests | late |",
         "|---|---|---|---|--:|--:|---|---|--:|--:|",
     ]
     for situation, ours, theirs in rows:
@@ -111,28 +119,26 @@ def _cells(met: Met) -> list[str]:
     return [said, held, str(met.requests), late]
 
 
-def counted(rows: list[tuple[Situation, Met, Met]]) -> str:
+def counted(rows: list[Row]) -> str:
     """Count the verdicts of each tool."""
     kinds: tuple[Verdict, ...] = ("true", "in doubt", "nothing lost", "died", "hung", "**false**")
+    ours, theirs = Counter(row.treadle.verdict for row in rows), Counter(row.client.verdict for row in rows)
     lines = [f"| of {len(rows)} situations | Treadle | the client |", "|---|--:|--:|"]
-    for kind in kinds:
-        counts = [sum(row[column].verdict == kind for row in rows) for column in (1, 2)]
-        lines.append(f"| {kind} | {counts[0]} | {counts[1]} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"| {kind} | {ours[kind]} | {theirs[kind]} |" for kind in kinds)])
 
 
-def surprises(rows: list[tuple[Situation, Met, Met]]) -> list[str]:
+def surprises(rows: list[Row]) -> list[str]:
     """List where a tool did not report what the file claims, or reported what is not so."""
     return [
         f"{situation.id}: {met.tool} was to report {met.claimed!r} and reported {met.report.said!r} "
         f"({met.verdict}; {met.truth}): {met.report.words}"
-        for situation, *both in rows
-        for met in both
+        for situation, ours, theirs in rows
+        for met in (ours, theirs)
         if met.report.said != met.claimed or met.verdict == "**false**"
     ]
 
 
-def as_json(rows: list[tuple[Situation, Met, Met]]) -> dict[str, Any]:
+def as_json(rows: list[Row]) -> dict[str, Any]:
     return {
         situation.id: {
             met.tool: {
@@ -140,9 +146,9 @@ def as_json(rows: list[tuple[Situation, Met, Met]]) -> dict[str, Any]:
                 "words": met.report.words, "exitCode": met.report.exit_code, "truth": str(met.truth),
                 "later": str(met.later), "requests": met.requests, "delay": met.delay,
             }
-            for met in both
+            for met in (ours, theirs)
         }
-        for situation, *both in rows
+        for situation, ours, theirs in rows
     }  # fmt: skip
 
 
@@ -163,7 +169,7 @@ def main(arguments: list[str]) -> int:
         return 1 if wrong else 0
     parts = [machine(), counted(rows), table(rows)]
     if not names:
-        parts.append(beside_crowd.table(beside_crowd.measure()))
+        parts.append(table_of(beside_crowd.measure()))
     text = "\n\n".join(parts)
     print(text)
     if "--write" in arguments:

@@ -6,7 +6,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -22,6 +21,8 @@ from bench.measures import ENVIRONMENT, HERE, Figure, python
 MANY: Final = 500
 _RUN_TIME: Final = (20, 61)
 """Seconds that the shortest and the longest run take."""
+_TO_SAY_IT: Final = 0.1
+"""Seconds from the look that saw the end to the line that says it."""
 
 
 class Crowd(NamedTuple):
@@ -77,7 +78,10 @@ def _crowd(tool: str, count: int) -> Crowd:
         file = Path(home) / "peak"
         environment = {**ENVIRONMENT, "HOME": home, "XDG_STATE_HOME": home, "DKU_DSS_URL": url, "DKU_API_KEY": TOOL.key}
         process = subprocess.Popen(
-            python(str(HERE / "beside_peak.py"), str(file), *command), stdout=subprocess.PIPE, text=True, env=environment
+            python(str(HERE / "beside_peak.py"), str(file), *command),
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
         assert process.stdout is not None
         said = {}
@@ -112,16 +116,55 @@ def _seen(url: str, said: dict[str, float]) -> tuple[list[int], list[float], lis
 
 
 def _ask(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=30) as answer:
+    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - our own simulator
         return json.load(answer)
 
 
 def measure() -> list[Figure]:
-    return []
+    """Measure both tools with 500 scenarios, and with one: what a process needs before there is a crowd."""
+    ours, theirs = _crowd("treadle", MANY), _crowd("client", MANY)
+    ours_alone, theirs_alone = _crowd("treadle", 1), _crowd("client", 1)
+    cpu = theirs.cpu / ours.cpu
+    memory = (ours.peak - ours_alone.peak) / (theirs.peak - theirs_alone.peak)
+    late, late_theirs = _latest(ours), _latest(theirs)
+    fewer = all(mine <= its for mine, its in zip(ours.requests, theirs.requests, strict=True))
+    return [
+        Figure(
+            "CPU of the whole process: how many times less than the client's", "at least 5",
+            f"{cpu:.1f} ({ours.cpu / MANY * 1000:.1f} ms a scenario, the client {theirs.cpu / MANY * 1000:.1f} ms)",
+            cpu >= 5,
+        ),
+        Figure(
+            "peak memory above that of the same process with one scenario, against the client's", "at most 0.1",
+            f"{memory:.2f} ({_mib(ours.peak - ours_alone.peak)} above {_mib(ours_alone.peak)}; the client "
+            f"{_mib(theirs.peak - theirs_alone.peak)} above {_mib(theirs_alone.peak)})",
+            memory <= 0.1,
+        ),
+        Figure(
+            "the end is reported within the interval between the last two looks, and 0.1 s to say it: the latest",
+            "at most 0.1 s after it", f"{_signed(late)} (the client {_signed(late_theirs)})", late <= _TO_SAY_IT,
+        ),
+        Figure(
+            "seconds from the end of a run to its report", "none", f"{_spread(ours)}; the client {_spread(theirs)}", kept=True,
+        ),
+        Figure(
+            "requests for a scenario, each against the client's for the same one", "no more",
+            f"{statistics.mean(ours.requests):.1f} (the client {statistics.mean(theirs.requests):.1f})", fewer,
+        ),
+    ]  # fmt: skip
 
 
-if __name__ == "__main__":
-    for tool in sys.argv[2:]:
-        found = _crowd(tool, int(sys.argv[1]))
-        print(tool, found.cpu, found.cpu / int(sys.argv[1]), found.peak, statistics.mean(found.requests), max(found.requests), min(found.requests),
-              statistics.median(found.delays), max(found.delays), max(d - i for d, i in zip(found.delays, found.intervals)), max(found.intervals), flush=True)
+def _latest(crowd: Crowd) -> float:
+    return max(delay - interval for delay, interval in zip(crowd.delays, crowd.intervals, strict=True))
+
+
+def _spread(crowd: Crowd) -> str:
+    return f"median {statistics.median(crowd.delays):.1f}, longest {max(crowd.delays):.1f}"
+
+
+def _signed(seconds: float) -> str:
+    return f"{abs(seconds):.2f} s {'after' if seconds > 0 else 'before'} it"
+
+
+def _mib(kib: int) -> str:
+    return f"{kib / 1024:.0f} MiB"

@@ -19,7 +19,16 @@ TOOL: Final = ApiKey(key="key-of-the-tool", id="tool")
 COLLEAGUE: Final = ApiKey(key="key-of-somebody-else", id="colleague")
 
 Said = Literal[
-    "SUCCESS", "WARNING", "FAILED", "ABORTED", "cancelled", "nothing triggered", "goes on", "in doubt", "exception", "hung"
+    "SUCCESS",
+    "WARNING",
+    "FAILED",
+    "ABORTED",
+    "cancelled",
+    "nothing triggered",
+    "goes on",
+    "in doubt",
+    "exception",
+    "hung",
 ]
 
 
@@ -50,6 +59,7 @@ class Situation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     before: tuple[Event, ...] = ()
     meanwhile: tuple[Event, ...] = ()
     options: tuple[str, ...] = ()
+    open: str = ""
 
     def simulation(self, common: dict[str, Any]) -> Simulation:
         """Describe the DSS that a tool meets."""
