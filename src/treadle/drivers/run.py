@@ -13,9 +13,9 @@ from treadle.errors import EffectFailed
 
 Append = Callable[[list[Record]], Awaitable[None]]
 """Takes the records of one turn, in their order; they are safe when it returns."""
-GRAIN = 0.1
+GRAIN = 0.2
 """Seconds from one moment at which longer pauses end to the next."""
-COARSE = 0.5
+COARSE = 0.8
 """Seconds from which on a pause is a longer one."""
 UNSENT = "nothing was sent"
 """What a CancelledError carries that ended a request before any of it was sent."""
