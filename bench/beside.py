@@ -131,7 +131,7 @@ def surprises(rows: list[Row]) -> list[str]:
     """List where a tool did not report what the file claims, or reported what is not so."""
     return [
         f"{situation.id}: {met.tool} was to report {met.claimed!r} and reported {met.report.said!r} "
-        f"({met.verdict}; {met.truth}): {met.report.words}"
+        f"({met.verdict}; {met.truth}): {met.report.words}{situation.known}"
         for situation, ours, theirs in rows
         for met in (ours, theirs)
         if met.report.said != met.claimed or met.verdict == "**false**"

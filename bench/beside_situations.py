@@ -61,6 +61,11 @@ class Situation(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     options: tuple[str, ...] = ()
     open: str = ""
 
+    @property
+    def known(self) -> str:
+        """Say what is known to be wrong here, behind what was found."""
+        return f" [known: {self.open}]" if self.open else ""
+
     def simulation(self, common: dict[str, Any]) -> Simulation:
         """Describe the DSS that a tool meets."""
         scenario = msgspec.convert({"project": PROJECT, "id": SCENARIO, **common, **self.scenario}, Scenario)
