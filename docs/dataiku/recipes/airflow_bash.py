@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
 
-with DAG("dss_nightly", schedule="15 3 * * *", start_date=datetime(2026, 1, 1), catchup=False, max_active_runs=1):
+with DAG(
+    "dss_nightly", schedule="15 3 * * *", start_date=datetime(2026, 1, 1), catchup=False, max_active_runs=1
+) as dag:
     BashOperator(
         task_id="scenarios",
         bash_command="exec treadle dataiku run SALES NIGHTLY WEEKLY_REPORT --timeout 3600",
