@@ -9,13 +9,18 @@ export UV_PYTHON ?= $(shell $(PYTHON) -c 'import sys; print(sys.executable)' 2>/
 BIN = .venv/bin
 READY = .venv/.ready
 
-.PHONY: demo test check format docs bench clean
+AIRFLOW = .tools/airflow
+
+.PHONY: demo test check airflow format docs transcript bench clean
 
 demo: $(READY)  ## run the bundled workflow against the embedded DSS simulator
 	@$(BIN)/treadle dataiku demo
 
 test: $(READY)  ## every test
 	$(BIN)/pytest
+
+airflow: $(AIRFLOW)/.ready  ## the tests of treadle.airflow, on a real Airflow in an environment of its own
+	$(AIRFLOW)/bin/python -m pytest -c tests/on_airflow/pytest.ini tests/on_airflow
 
 check: $(READY)  ## formatting, lint, types, import contracts, generated docs
 	$(BIN)/ruff format --check .
@@ -31,11 +36,18 @@ format: $(READY)
 docs: $(READY)  ## write the generated parts of docs/
 	$(BIN)/python tools/generate_docs.py
 
+transcript: $(READY)  ## write docs/dataiku/transcript.md and its picture anew
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/transcript.py
+
 bench: $(READY)  ## measure against bare aiohttp; prints the table of bench/README.md
 	$(BIN)/python -m bench
 
 $(READY): uv.lock pyproject.toml | $(UV)
-	$(UV) sync --frozen --all-extras --compile-bytecode
+	$(UV) sync --frozen --all-extras --no-extra airflow --compile-bytecode
+	@touch $@
+
+$(AIRFLOW)/.ready: uv.lock pyproject.toml | $(UV)
+	UV_PROJECT_ENVIRONMENT=$(AIRFLOW) $(UV) sync --frozen --extra airflow --no-default-groups --group airflow --compile-bytecode
 	@touch $@
 
 .tools/bin/uv:

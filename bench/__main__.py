@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench import durable
-from bench.measures import HERE, Figure, at_most, paired, python, server, spent, told
+from bench.measures import HERE, Figure, at_most, paired, python, server, spent, table_of, told
 
 MARK = "<!-- measured -->"
 
@@ -161,7 +161,7 @@ FIGURES: dict[str, Callable[[], Figure | list[Figure]]] = {
 }  # fmt: skip
 
 
-def table(figures: list[Figure]) -> str:
+def table(found: list[Figure]) -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "msgspec", "click", "fastyaml-rs"))
     machine = (
         f"{platform.python_implementation()} {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores"
@@ -169,17 +169,9 @@ def table(figures: list[Figure]) -> str:
     lines = [
         f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, treadle {version('treadle')}, {machine}; {packages}.",
         "",
-        "| figure | bound | found | kept |",
-        "|---|---|---|---|",
-        *(f"| {found.what} | {found.bound} | {found.found} | {_verdict(found)} |" for found in figures),
+        table_of(found),
     ]
     return "\n".join(lines)
-
-
-def _verdict(found: Figure) -> str:
-    if found.bound == "none":
-        return ""
-    return "yes" if found.kept else "**no**"
 
 
 def main(arguments: list[str]) -> int:

@@ -72,3 +72,15 @@ def run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def table_of(figures: list[Figure]) -> str:
+    """Give figures as a table, each with its bound and whether it is kept."""
+    lines = [f"| {found.what} | {found.bound} | {found.found} | {_verdict(found)} |" for found in figures]
+    return "\n".join(["| figure | bound | found | kept |", "|---|---|---|---|", *lines])
+
+
+def _verdict(found: Figure) -> str:
+    if found.bound == "none":
+        return ""
+    return "yes" if found.kept else "**no**"

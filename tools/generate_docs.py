@@ -1,9 +1,10 @@
 """Write the generated parts of docs/, or with --check say which of them are stale.
 
 What is generated: the command line's help pages, effects and records of a run, the table of what follows a step, the
-dialects, the conformance matrix. Each is read from what it is about.
+dialects, the conformance matrix. Each is read from what it is about. Pages show files that stand beside them in full.
 """
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,6 +138,20 @@ def filled(path: Path) -> str:
     return text
 
 
+_LANGUAGES = {".yml": "yaml", ".service": "ini", ".timer": "ini", ".py": "python", ".sh": "sh", "": "groovy"}
+
+
+def showing(path: Path) -> str:
+    """Give a page with every file that it has marks for: `<!-- file NAME -->` and `<!-- /file -->`."""
+
+    def block(found: re.Match[str]) -> str:
+        file = path.parent / found[1]
+        fence = f"```{_LANGUAGES.get(file.suffix, 'text')}\n{file.read_text('utf-8')}```"
+        return f"<!-- file {found[1]} -->\n{fence}\n<!-- /file -->"
+
+    return re.sub(r"<!-- file (\S+) -->.*?<!-- /file -->", block, path.read_text("utf-8"), flags=re.DOTALL)
+
+
 def pages() -> dict[Path, str]:
     """Give every generated text by the file it stands in."""
     drawn = [DOCS / "driving-the-engine.md", *sorted((DOCS / "concepts").glob("*.md"))]
@@ -146,6 +161,7 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "dialects.md": dialects_page(),
         DOCS / "conformance.md": matrix.page(),
         **{path: filled(path) for path in drawn},
+        **{path: showing(path) for path in sorted((DOCS / "dataiku").rglob("*.md"))},
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 from served import NOON
 from test_drivers_run import program
 
-from treadle import RunRefused
+from treadle import JournalFailed, RunRefused
 from treadle.drivers.journals.memory import MemoryJournal
 from treadle.drivers.journals.protocol import Start
 from treadle.drivers.journals.sqlite import SqliteJournal
@@ -217,3 +217,37 @@ async def test_many_runs_at_once(kind, folder):
         written = await asyncio.gather(*(one(number) for number in range(50)))
         for number, records in enumerate(written):
             assert list((await journal.read(f"r{number}")).records) == records
+
+
+def test_exported_and_imported():
+    async def both():
+        here, there = MemoryJournal(), MemoryJournal()
+        run, records = await started(here)
+        records += run.deliver(run.pending()[0].id, HttpResponse(200, (), b"{}"), NOON + 1)
+        await here.append("r1", records[1:])
+        with pytest.raises(RunRefused):
+            there.exported("r1")
+        assert there.imported(here.exported("r1")) == "r1"
+        (entry,), (other,) = await there.entries(), await here.entries()
+        assert (entry.step_id, entry.until, entry.updated) == (other.step_id, other.until, other.updated)
+        assert entry.status == "interrupted"
+        assert await there.claim("r1") == await here.read("r1")
+
+    asyncio.run(both())
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"start": {}}', "no JSON"])
+def test_imported_is_no_run(text):
+    with pytest.raises(JournalFailed, match="no run that was exported"):
+        MemoryJournal().imported(text)
+
+
+def test_imported_of_a_later_version():
+    async def exported():
+        journal = MemoryJournal()
+        await started(journal)
+        return journal.exported("r1")
+
+    text = asyncio.run(exported()) + '\n{"type": "Unheard"}'
+    with pytest.raises(JournalFailed, match="later version"):
+        MemoryJournal().imported(text)

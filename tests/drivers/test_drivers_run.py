@@ -6,9 +6,11 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from served import NOON, StillClock
 
-from treadle.drivers.run import drive, interrupted
+from treadle.drivers.run import COARSE, GRAIN, drive, interrupted, together
 from treadle.engine import journal
 from treadle.engine.effects import HttpResponse, Result, SendHttp
 from treadle.engine.interpreter import Run
@@ -166,3 +168,21 @@ def test_a_cancelled_drive_leaves_a_run_that_can_go_on():
     asyncio.run(cancelled())
     assert [effect.id for effect in run.pending()] == ["s0/1/1"]
     assert _drive(run, Server(clock))[0].status == "succeeded"
+
+
+TIMES = st.floats(0, 1e7)
+
+
+@given(now=TIMES, first=st.floats(COARSE, 1e5), second=st.floats(COARSE, 1e5))
+def test_longer_pauses_are_not_cut_short_and_end_together(now, first, second):
+    ends = []
+    for seconds in (first, second):
+        waited = together(now, seconds)
+        assert seconds <= waited < seconds + GRAIN
+        ends.append((now + waited) / GRAIN)
+    assert ends == pytest.approx([round(end) for end in ends], abs=1e-3, rel=0)
+
+
+@given(now=TIMES, seconds=st.floats(0, COARSE, exclude_max=True))
+def test_a_short_pause_is_as_it_was_asked_for(now, seconds):
+    assert together(now, seconds) == seconds

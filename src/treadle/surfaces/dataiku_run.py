@@ -1,6 +1,7 @@
 """`treadle dataiku run` and `wait`: scenarios of a DSS, one or many, to their end."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -207,6 +208,9 @@ async def _all(job: Job) -> int:
 def _view(job: Job, courses: Sequence[Any]) -> Any:
     from treadle.surfaces.dataiku_view import LiveView, NoView, PlainView  # noqa: PLC0415
 
+    # What is loaded stays; from here on it may take hours, with the collector, which rested until now.
+    gc.freeze()
+    gc.enable()
     if job.quiet:
         return NoView()
     live = sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"

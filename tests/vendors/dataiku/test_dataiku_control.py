@@ -57,6 +57,21 @@ def test_advancing_the_clock_moves_a_scenario(ask, steer, clock):
     assert [step["state"] for step in scenario(steer("GET", "/state")[1], "NIGHTLY")["runs"][0]["steps"]] == ["ABORTED"]
 
 
+def test_fires_are_shown_with_what_came_of_them(ask, steer):
+    first = ask.scenario("POST", "ENDLESS/run").json
+    steer("POST", "/clock", {"advance": 1})
+    second = ask.scenario("POST", "ENDLESS/run").json
+    newest, older = scenario(steer("GET", "/state")[1], "ENDLESS")["fires"]
+    assert (newest["fireId"], newest["cancelledAt"], newest["runId"]) == (second["runId"], 0, "")
+    assert (older["fireId"], older["at"], older["cancelledAt"]) == (
+        first["runId"], first["timestamp"], second["timestamp"],
+    )  # fmt: skip
+    assert (newest["keyId"], newest["trigger"]) == (ask("GET", "/auth/info").json["authIdentifier"], "manual")
+    steer("POST", "/clock", {"advance": 3})
+    live = scenario(steer("GET", "/state")[1], "ENDLESS")
+    assert [fire["runId"] for fire in live["fires"]] == [live["runs"][0]["runId"], ""]
+
+
 def test_a_scenario_without_steps_has_one_bar(ask, steer):
     ask.scenario("POST", "PY_CLEANUP/run")
     steer("POST", "/clock", {"advance": 4.5})

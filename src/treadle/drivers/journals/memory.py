@@ -15,18 +15,27 @@ from treadle.drivers.journals.protocol import (
     unknown_run,
 )
 from treadle.engine.journal import Checkpoint, Record, RunEnded, read, write
+from treadle.errors import JournalFailed
 
 
 class _Run:
     __slots__ = ("asked", "driver", "lines", "place", "start", "updated")
 
-    def __init__(self, start: bytes, driver: "MemoryJournal") -> None:
+    def __init__(self, start: bytes, driver: "MemoryJournal | None") -> None:
         self.start = start
         self.lines: list[bytes] = []
         self.place = Place()
-        self.driver: MemoryJournal | None = driver
+        self.driver = driver
         self.asked = False
         self.updated = 0.0
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """The first line of a run that is exported: what it starts from, and where it stands; its records follow."""
+
+    start: msgspec.Raw
+    place: Place
+    updated: float
 
 
 class MemoryJournal:
@@ -82,6 +91,31 @@ class MemoryJournal:
         """Give a run."""
         run = self._known(run_id)
         return Kept(msgspec.json.decode(run.start, type=Start), tuple(map(read, run.lines)))
+
+    def exported(self, run_id: str) -> str:
+        """Give a run as a text that `imported` takes, here or elsewhere; the values of secret inputs are not in it."""
+        run = self._known(run_id)
+        head = msgspec.json.encode(_Head(msgspec.Raw(run.start), run.place, run.updated))
+        return b"\n".join([head, *run.lines]).decode()
+
+    def imported(self, text: str) -> str:
+        """Take a run that another journal exported, and that nobody drives any more; gives its id.
+
+        Raises:
+            JournalFailed: the text is no run, or one of a later version.
+        """
+        first, _, rest = text.encode().partition(b"\n")
+        lines = rest.splitlines()
+        try:
+            head = msgspec.json.decode(first, type=_Head)
+            start = msgspec.json.decode(head.start, type=Start)
+            for line in lines:
+                read(line)
+        except msgspec.MsgspecError as error:
+            raise JournalFailed(f"this is no run that was exported, or one of a later version: {error}") from error
+        run = self._runs[start.run_id] = _Run(bytes(head.start), None)
+        run.lines, run.place, run.updated = lines, head.place, head.updated
+        return start.run_id
 
     async def entries(self) -> list[Entry]:
         """Give all runs, the latest first."""

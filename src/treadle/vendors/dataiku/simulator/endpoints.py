@@ -81,9 +81,8 @@ def save_payload(live: LiveScenario, call: Call) -> Answer:
 
 def run(live: LiveScenario, call: Call) -> Answer:
     """Ask for a run; a busy scenario is no error, the fire says `cancelled`."""
-    return shapes.fire_body(
-        live, live.fire(saved.read_object(call.body) if call.body.strip() else {}), published=call.published_shapes
-    )
+    params = saved.read_object(call.body) if call.body.strip() else {}
+    return shapes.fire_body(live, live.fire(params, call.author), published=call.published_shapes)
 
 
 def abort(live: LiveScenario, _: Call) -> Answer:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from treadle.vendors.dataiku.simulator.instance import Instance, RecordedRequest
 from treadle.vendors.dataiku.simulator.jobs import Job, Jobs
 from treadle.vendors.dataiku.simulator.keys import key_in
-from treadle.vendors.dataiku.simulator.world import LiveScenario, Run, StepRun
+from treadle.vendors.dataiku.simulator.world import Fire, LiveScenario, Run, StepRun
 
 # As many past runs, jobs and requests as a page can show.
 _SHOWN_RUNS: Final = 20
@@ -40,8 +40,19 @@ class RunView(Struct, rename="camel"):
     steps: list[StepView]
 
 
+class FireView(Struct, rename="camel"):
+    """A request for a run: whose key it carried, and what came of it; `cancelled_at` is 0 and `run_id` empty where that is not so."""
+
+    fire_id: str
+    trigger: str
+    key_id: str
+    at: int
+    cancelled_at: int
+    run_id: str
+
+
 class ScenarioView(Struct, rename="camel"):
-    """A scenario: what it does now, and its last runs, newest first."""
+    """A scenario: what it does now, its last runs and its last fires, newest first."""
 
     project: str
     id: str
@@ -52,6 +63,7 @@ class ScenarioView(Struct, rename="camel"):
     average_duration: float | None
     cancelled_fires: int
     runs: list[RunView]
+    fires: list[FireView]
 
 
 class JobView(Struct, rename="camel"):
@@ -147,7 +159,13 @@ def _scenario(live: LiveScenario) -> ScenarioView:
         average_duration=average,
         cancelled_fires=sum(fire.cancelled for fire in live.fires.values()),
         runs=[_run(live, run) for run in islice(live.newest_runs(), _SHOWN_RUNS)],
+        fires=[_fire(fire) for fire in islice(reversed(live.fires.values()), _SHOWN_RUNS)],
     )
+
+
+def _fire(fire: Fire) -> FireView:
+    run_id = "" if fire.run is None else fire.run.id
+    return FireView(fire.id, fire.trigger, fire.author, fire.at, fire.cancelled_at or 0, run_id)
 
 
 def _run(live: LiveScenario, run: Run) -> RunView:

@@ -28,12 +28,13 @@ from treadle.vendors.dataiku.simulator.plan import Plan, PlannedStep, millisecon
 
 @dataclass(slots=True, eq=False)
 class Fire:
-    """A request for a run: it leads to a run, is cancelled, or is still waiting."""
+    """A request for a run: it leads to a run, is cancelled, or is still waiting. `author` is the id of the key that asked."""
 
     id: str
     at: int
     trigger: Trigger
     params: Mapping[str, Any]
+    author: str = ""
     # When a fire that found the scenario running will be cancelled.
     doomed_at: int | None = None
     cancelled_at: int | None = None
@@ -139,9 +140,9 @@ class LiveScenario:
         # A run that has just come of the waiting fire may be over by now, too; there is no second waiting fire.
         self._settle_current()
 
-    def fire(self, params: Mapping[str, Any]) -> Fire:
+    def fire(self, params: Mapping[str, Any], author: str = "") -> Fire:
         """Ask for a run. Whether the scenario is active does not matter: that governs its automatic triggers."""
-        fire = Fire(self._identifiers.at(self.now), self.now, "manual", params)
+        fire = Fire(self._identifiers.at(self.now), self.now, "manual", params, author)
         self.fires[fire.id] = fire
         self._cancel_pending()
         if self.current is not None and self._busy != "queue":
