@@ -274,8 +274,10 @@ _RECONCILE = object_of(
         Field("operationPath", "operation_path", _string),
         Field("parameters", "parameters", _PARAMETERS),
         Field("criteria", "criteria", list_of(_CRITERION, at_least=1), required=True),
+        Field("ambiguous", "ambiguous", list_of(_CRITERION, at_least=1)),
+        Field("unanswered", "unanswered", list_of(_CRITERION, at_least=1)),
         Field("outputs", "outputs", map_of(_selector_or_text)),
-        Field("within", "within", _number),
+        Field("within", "within", anything),
         Field("otherwise", "otherwise", one_of("in-doubt", "retry")),
     ),
 )
