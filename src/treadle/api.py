@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
 
+from msgspec import structs
+
 from treadle.diagnostics import Diagnostic, Severity
 from treadle.drivers.access import Access
 from treadle.drivers.blocking import blocking
@@ -234,19 +236,29 @@ class Runner:
         return await self.execute(await self.prepare(document, workflow_id, inputs), observe=observe)
 
     async def execute(
-        self, prepared: Prepared, *, observe: Observe | None = None, interruption: Interruption | None = None
+        self,
+        prepared: Prepared,
+        *,
+        observe: Observe | None = None,
+        interruption: Interruption | None = None,
+        timeout: float | None = None,
+        durable: bool = True,
     ) -> Outcome:
-        """Run what was prepared; an interruption ends it with status `cancelled`."""
+        """Run what was prepared; an interruption ends it with status `cancelled`.
+
+        `timeout` is the limit of this run, in place of that of the Runner. Without `durable` a journal has nothing of it.
+        """
         self._check_usable()
-        journal = self._durable.journal
+        journal = self._durable.journal if durable else None
+        options = self.options if timeout is None else structs.replace(self.options, timeout=timeout)
         run_id = _new_id()
         run = Run(
             prepared.program, prepared.inputs, self._limits,
             secrets=prepared.secrets, secret_names=prepared.secret_names, run_id=run_id,
         )  # fmt: skip
-        start = None if journal is None else prepared.start(run_id, self.options, self._clock.now())
+        start = None if journal is None else prepared.start(run_id, options, self._clock.now())
         recorder = Recorder(run, prepared.secrets, observe, journal, start)
-        return await self._drive(run, recorder, prepared, interruption)
+        return await self._drive(run, recorder, prepared, interruption, timeout=options.timeout)
 
     async def resume(
         self,
@@ -286,7 +298,7 @@ class Runner:
         recorder = Recorder(run, prepared.secrets, observe, journal)
         recorder.take_over(kept.records)
         first = [*run.take_unwritten(), *undoubted(run, in_doubt, self._clock.now())]
-        return await self._drive(run, recorder, prepared, interruption, first)
+        return await self._drive(run, recorder, prepared, interruption, first, timeout=self.options.timeout)
 
     async def retry(
         self,
@@ -316,7 +328,8 @@ class Runner:
         prepared, run = self._brought_back(kept, secrets or {})
         recorder = Recorder(run, prepared.secrets, observe, journal, kept.start)
         recorder.take_over(kept.records, written=False)
-        return await self._drive(run, recorder, prepared, interruption, run.take_unwritten())
+        first = run.take_unwritten()
+        return await self._drive(run, recorder, prepared, interruption, first, timeout=self.options.timeout)
 
     def _brought_back(self, kept: Kept, secrets: Mapping[str, Any]) -> tuple[Prepared, Run]:
         check_kept(kept.start.options, self.options, self._policy)
@@ -340,8 +353,11 @@ class Runner:
         prepared: Prepared,
         interruption: Interruption | None,
         first: Sequence[Record] = (),
+        *,
+        timeout: float | None = None,
     ) -> Outcome:
-        if self._durable.journal is not None:
+        durable = recorder.is_durable
+        if durable:
             interruption = interruption or Interruption()
 
         def authorize(effect: SendHttp, send: Send) -> Send:
@@ -353,13 +369,11 @@ class Runner:
         if interruption is not None:
             interruption.attach()
         broken: BaseException | None = None
-        async with self._durable.driving(run.run_id, interruption):
+        async with self._durable.driving(run.run_id, interruption if durable else None):
             try:
                 if first:
                     await recorder.append(first)
-                await drive(
-                    run, http, recorder.append, self._clock, timeout=self.options.timeout, interruption=interruption
-                )
+                await drive(run, http, recorder.append, self._clock, timeout=timeout, interruption=interruption)
                 if run.outcome is not None:
                     await recorder.append(self._network.left_over(exchange))
             except asyncio.CancelledError as error:
@@ -371,12 +385,11 @@ class Runner:
             except Departed as departure:
                 await recorder.append(run.stop("failed", departed(run, departure), self._clock.now()))
             if interruption is not None and interruption.reason is not None:
-                kept = self._durable.journal is not None and not interruption.for_good
+                kept = durable and not interruption.for_good
                 stopped = run.stop(
                     "cancelled", interrupted(run, interruption.reason, broken, kept=kept), self._clock.now()
                 )
                 await recorder.append(stopped, written=not kept)
-        durable = self._durable.journal is not None
         return Outcome(run, recorder.history, prepared.diagnostics, prepared.secrets, durable=durable)
 
     def _check_usable(self) -> None:

@@ -4,7 +4,7 @@ from math import isfinite
 from typing import Any
 
 from treadle.engine.scope import Scope
-from treadle.expressions.evaluate import Context
+from treadle.expressions.evaluate import Context, Missing
 from treadle.expressions.payload import Constant, Payload, resolve
 from treadle.expressions.words import shortened
 from treadle.pointer import Path
@@ -32,7 +32,8 @@ def seconds_of(value: Payload, what: str, context: Context) -> float | None:
     Raises:
         RequestInvalid: it is something else.
     """
-    found = resolve(value, context, missing := [])
+    missing: list[Missing] = []
+    found = resolve(value, context, missing)
     if missing or found is None:
         return None
     if not is_seconds(found):

@@ -71,5 +71,5 @@ def server_of(options: dict[str, Any]) -> Server:
     scheme = given.pop("auth")
     complete_connection(given)
     given["insecure"] = given["insecure"] or found.insecure
-    whole = {**given, "server": found.api, "credentials": found.credentials(scheme)}
+    whole = {**given, "server": found.api, "credentials": found.credentials(scheme, os.environ)}
     return Server(found.root, whole, scheme)

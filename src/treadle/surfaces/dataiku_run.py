@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -12,8 +11,8 @@ import click
 
 from treadle.surfaces.dataiku_options import SERVER_OPTIONS, Server, server_of
 from treadle.surfaces.guard import guarded
-from treadle.surfaces.interrupt import SIGNALS, handed_to
-from treadle.surfaces.options import SOME, Line, Seconds, with_options
+from treadle.surfaces.interrupt import SIGNALS
+from treadle.surfaces.options import JOURNAL_OPTIONS, KEEP_OPTIONS, SOME, Line, Seconds, with_options
 from treadle.surfaces.streams import say, silence, tell
 
 EXIT_CODES = (
@@ -55,6 +54,9 @@ WAIT_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("abort-on-timeout", {"is_flag": True, "help": "Abort the run when its time is over."}),
     ("abort-on-interrupt", {"is_flag": True, "help": "Abort the runs at Ctrl-C or SIGTERM."}),
     ("fail-on-warning", {"is_flag": True, "help": "Exit code 7 for WARNING."}),
+    ("no-journal", {"is_flag": True, "help": "Keep no journal: what is interrupted cannot be resumed."}),
+    *JOURNAL_OPTIONS,
+    *KEEP_OPTIONS,
     ("junit", {"metavar": "FILE", "help": "Write a JUnit report."}),
     ("gitlab-annotations", {"metavar": "FILE", "help": "Write links for artifacts:reports:annotations of GitLab."}),
 )
@@ -116,6 +118,9 @@ class Job(NamedTuple):
     verbose: bool
     junit: Path | None
     gitlab: Path | None
+    state: str | None
+    journal: Path | None
+    keep: float | None
 
 
 def _run(scenarios: tuple[str, ...], options: dict[str, Any]) -> int:
@@ -140,15 +145,18 @@ def _wait(runs: tuple[str, ...], options: dict[str, Any]) -> int:
 
 
 def _job(wanted: list[Any], options: dict[str, Any], *, fresh: bool, **more: Any) -> Job:
-    from treadle.surfaces.dataiku_course import Wishes  # noqa: PLC0415
+    from treadle.drivers.journals.place import state_file  # noqa: PLC0415
     from treadle.surfaces.reportfile import report_file  # noqa: PLC0415
+    from treadle.vendors.dataiku.course import Wishes  # noqa: PLC0415
 
     names = ("timeout", "start_timeout", "abort_on_timeout", "abort_on_interrupt", "fail_on_warning")
-    wishes = Wishes(**more, **{name: options[name] for name in names})
+    durable = not options["no_journal"]
+    wishes = Wishes(**more, **{name: options[name] for name in names}, durable=durable)
     return Job(
         wanted, wishes, server_of(options), fresh, options["concurrency"], options["fail_fast"], options["json"],
         options["quiet"], options["verbose"], report_file(options["junit"], "--junit"),
         report_file(options["gitlab_annotations"], "--gitlab-annotations"),
+        options["state"], state_file(options["state"]) if durable else None, options["keep"],
     )  # fmt: skip
 
 
@@ -171,33 +179,31 @@ def _show_plan(job: Job) -> int:
 
 async def _all(job: Job) -> int:
     from treadle.api import Runner  # noqa: PLC0415
-    from treadle.surfaces.dataiku_course import Course  # noqa: PLC0415
-    from treadle.surfaces.dataiku_phases import Phases  # noqa: PLC0415
-    from treadle.surfaces.dataiku_target import worst  # noqa: PLC0415
+    from treadle.surfaces.running import forget_old, nothing_sent, stopping  # noqa: PLC0415
+    from treadle.vendors.dataiku.course import Course  # noqa: PLC0415
+    from treadle.vendors.dataiku.scenario import worst  # noqa: PLC0415
+    from treadle.vendors.dataiku.work import Server as Place  # noqa: PLC0415
+    from treadle.vendors.dataiku.work import Work  # noqa: PLC0415
 
     if job.server.options["insecure"] and not job.quiet:
         tell(say, "warning[insecure]: TLS certificates are not verified")
-    async with Runner(**job.server.options) as runner:
+    async with Runner(journal=job.journal, **job.server.options) as runner:
         document = await runner.load("dataiku")
-        courses = [
-            Course(target, Phases(runner, document, job.server), job.server.root, job.wishes) for target in job.targets
-        ]
-        received: list[signal.Signals] = []
-
-        def stop(number: signal.Signals) -> None:
-            received.append(number)
-            for course in courses:
-                course.signal_code = SIGNALS[number]
-                course.phases.stop()
-
+        with nothing_sent():
+            runner.open_journal()
+        place = Place(job.server.root, job.server.scheme)
+        courses = [Course(target, Work(runner, document, place), job.wishes) for target in job.targets]
         view = _view(job, courses)
-        for course in courses:
-            course.watcher = view
+        interruptions = [course.work.interruption for course in courses]
         try:
-            with handed_to(asyncio.get_running_loop(), stop):
+            with stopping(interruptions, kept=job.journal is not None) as received:
+                for course in courses:
+                    course.watcher, course.signals = view, received
                 ended = await _together(job, courses)
         finally:
             view.close()
+        if job.keep is not None and job.journal is not None:
+            await forget_old(runner, job.keep)
     _tell_the_pipeline(job, ended)
     if not job.as_json:
         _print_all(ended)
@@ -215,6 +221,8 @@ def _view(job: Job, courses: Sequence[Any]) -> Any:
 
 async def _together(job: Job, courses: Sequence[Any]) -> list[Any]:
     """Look at all scenarios before one is triggered, then follow them all."""
+    from treadle.surfaces.running import at_this_place  # noqa: PLC0415
+
     gate = asyncio.Semaphore(job.concurrency or len(courses))
     failed = False
 
@@ -225,10 +233,11 @@ async def _together(job: Job, courses: Sequence[Any]) -> list[Any]:
     async def follow(course: Any) -> None:
         nonlocal failed
         async with gate:
-            if course.phases.stopped or (job.fail_fast and failed):
+            if course.work.stopped or (job.fail_fast and failed):
                 course.skipped("another scenario did not succeed")
             else:
                 await (course.follow() if job.fresh else course.waited())
+        course.ended.hint = at_this_place(course.ended.hint, job.state)
         failed = failed or course.ended.exit_code != 0
         if job.as_json:
             _print_json(course.ended)
@@ -260,9 +269,9 @@ def _print(text: str) -> None:
 
 
 def _print_all(ended: Sequence[Any]) -> None:
-    from treadle.surfaces.dataiku_target import Target  # noqa: PLC0415
     from treadle.surfaces.dataiku_view import ended_lines  # noqa: PLC0415
     from treadle.surfaces.report import write_problem  # noqa: PLC0415
+    from treadle.vendors.dataiku.scenario import Target  # noqa: PLC0415
 
     said = set()  # what concerns the server is said once, not for each scenario
     for entry in ended:

@@ -7,10 +7,10 @@ from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from treadle.diagnostics import printable
 from treadle.engine.journal import Record, StepBegan, StepEnded, Waiting
-from treadle.surfaces.dataiku_course import Course
-from treadle.surfaces.dataiku_target import Ended
 from treadle.surfaces.report import describe, what_begins
 from treadle.surfaces.streams import Lenient, say, tell
+from treadle.vendors.dataiku.course import Course
+from treadle.vendors.dataiku.scenario import Ended
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -73,13 +73,15 @@ class PlainView:
             tell(say, printable(f"{course.target.name}: waiting {record.seconds:.1f} s ({record.reason})"))
 
     def _line(self, course: Course) -> str:
-        if course.trouble:
-            return f"{course.trouble}; looking again"
-        if course.state == "running" and course.step:
-            return f"running: {course.step}"
-        if course.state == "running":
-            return "" if self._said.get(course.target.name, "").startswith("run") else f"run {course.target.run}"
-        return "triggered" if course.state == "triggered" else "" if course.ended is not None else course.state
+        progress = course.progress
+        if progress.trouble:
+            return f"{progress.trouble}; looking again"
+        if progress.state == "running" and progress.step:
+            return f"running: {progress.step}"
+        if progress.state == "running":
+            said = self._said.get(course.target.name, "").startswith("run")
+            return "" if said or progress.target.run is None else f"run {progress.target.run}"
+        return "triggered" if progress.state == "triggered" else "" if course.ended is not None else progress.state
 
     def close(self) -> None:
         """Nothing is left open."""
@@ -114,8 +116,9 @@ class LiveView:
         for heading in ("scenario", "state", "elapsed", "step"):
             table.add_column(heading)
         for course in self._courses:
-            state = Text(course.state, style=_STYLES.get(course.state, "blue"))
-            table.add_row(Text(course.target.name), state, elapsed(course), Text(course.trouble or course.step))
+            progress = course.progress
+            state = Text(progress.state, style=_STYLES.get(progress.state, "blue"))
+            table.add_row(Text(course.target.name), state, elapsed(course), Text(progress.trouble or progress.step))
         return table
 
     def close(self) -> None:
@@ -131,7 +134,7 @@ def elapsed(course: Course) -> str:
         passed = course.ended.duration
     else:
         passed = time.monotonic() - course.began
-    return f"{passed:.0f} s" + (f" of about {course.average:.0f} s" if course.average else "")
+    return f"{passed:.0f} s" + (f" of about {course.progress.average:.0f} s" if course.progress.average else "")
 
 
 def ended_lines(ended: Ended) -> list[str]:
