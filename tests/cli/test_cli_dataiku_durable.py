@@ -179,7 +179,7 @@ def test_an_interruption_names_both_ways_to_go_on(tmp_path, number, code):
 
 
 def test_each_scenario_is_a_run_of_its_own(tmp_path):
-    with machine(tmp_path, tick=0.2, faults=[_hanging("*/2016*", 1, count=3)]) as m:
+    with machine(tmp_path, faults=[_hanging("*/2016*", 1, count=3)]) as m:
         process = m.begin("dataiku", "run", "DEMO", "NIGHTLY", "BROKEN", "PY_CLEANUP")
         assert m.arrivals.wait_until(lambda lines: sum("/2016" in line for line in lines) == 3, LIMIT)
         assert [entry["stepId"] for entry in m.listed()] == ["readRun"] * 3
