@@ -1,6 +1,7 @@
 """`treadle dataiku run` and `wait`: scenarios of a DSS, one or many, to their end."""
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -193,6 +194,8 @@ async def _all(job: Job) -> int:
             runner.open_journal()
         place = Place(job.server.root, job.server.scheme)
         courses = [Course(target, Work(runner, document, place), job.wishes) for target in job.targets]
+        gc.freeze()  # what is loaded stays; it may take hours from here on, so the collector is on again
+        gc.enable()
         view = _view(job, courses)
         interruptions = [course.work.interruption for course in courses]
         try:
