@@ -268,6 +268,7 @@ class Runner:
         in_doubt: str | Mapping[str, Any] | None = None,
         observe: Observe | None = None,
         interruption: Interruption | None = None,
+        timeout: float | None = None,
     ) -> Outcome:
         """Go on with a run of the journal where its records end; no request is repeated that has its answer there.
 
@@ -280,6 +281,7 @@ class Runner:
                 rule the run stays in doubt.
             observe: is shown each further record.
             interruption: may stop it again.
+            timeout: the limit from now on, in place of that of the Runner.
 
         Raises:
             RunRefused: there is no such run, it is driven already, a secret input or a file is not there, or its requests
@@ -298,7 +300,8 @@ class Runner:
         recorder = Recorder(run, prepared.secrets, observe, journal)
         recorder.take_over(kept.records)
         first = [*run.take_unwritten(), *undoubted(run, in_doubt, self._clock.now())]
-        return await self._drive(run, recorder, prepared, interruption, first, timeout=self.options.timeout)
+        limit = self.options.timeout if timeout is None else timeout
+        return await self._drive(run, recorder, prepared, interruption, first, timeout=limit)
 
     async def retry(
         self,

@@ -164,6 +164,45 @@ def test_an_outcome_that_is_no_success_is_told_after_a_kill_too(tmp_path):
         assert "is 'FAILED'" in err
 
 
+def test_a_run_of_the_journal_is_waited_for_with_the_words_of_the_command(tmp_path):
+    run = "GET /projects/DEMO/scenarios/BROKEN/2016-04-15-14-57-41-101/"
+    with machine(tmp_path, faults=[_hanging("*/2016*", 2)]) as m:
+        process = m.begin("dataiku", "run", "DEMO", "BROKEN")
+        assert m.arrivals.wait_for(run, 2, LIMIT)
+        process.kill()
+        m.end(process)
+        run_id = m.listed()[0]["runId"]
+        code, out, err = m.call("dataiku", "wait", run_id[:8])
+        assert code == 1, err
+        assert out.startswith("DEMO.BROKEN: FAILED, after 4.0 s, run 2016-04-15-14-57-41-101\n  step 'Build scores': ")
+        assert m.call("dataiku", "wait", run_id)[:2] == (code, out)  # it has ended: the same once more
+
+
+def test_a_run_of_the_journal_that_had_not_come_to_its_trigger_is_begun_by_waiting(tmp_path):
+    with machine(tmp_path, faults=[_hanging("*/get-last-runs", 1)]) as m:
+        m.killed(LAST_RUNS, 1, "--param", "day=1", "--detach")
+        code, out, err = m.call("dataiku", "wait", m.listed()[0]["runId"])
+        assert (code, out) == (0, "DEMO.NIGHTLY/2016-04-15-14-57-43-101\n"), err
+        assert m.fires == 1
+
+
+def test_a_run_of_the_journal_goes_on_with_its_own_server_only(tmp_path):
+    with machine(tmp_path, faults=[_hanging("*/2016*", 1)]) as m:
+        m.killed(RUN, 1)
+        run_id = m.listed()[0]["runId"]
+        code, _, err = m.call("dataiku", "wait", run_id, "--server", "http://127.0.0.1:1")
+        assert code == 2
+        assert f"treadle: run '{run_id}' is one on {m.simulator.api_url}, not on http://127.0.0.1:1/public/api\n" in err
+        assert m.call("dataiku", "wait", run_id, "--no-journal")[0] == 2
+        assert m.call("dataiku", "wait", "0000")[0] == 2
+        assert m.call("run", "dataiku", "list-projects", "--server", m.simulator.api_url)[0] == 0
+        other = next(entry["runId"] for entry in m.listed() if entry["workflowId"] == "list-projects")
+        code, _, err = m.call("dataiku", "wait", other)
+        assert code == 2
+        assert f"run '{other}' is one of workflow 'list-projects', not of a scenario" in err
+        assert m.listed()[-1]["status"] == "interrupted"
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
 def test_an_interruption_names_both_ways_to_go_on(tmp_path, number, code):
     with machine(tmp_path, faults=[_hanging("*/2016*", 2)]) as m:

@@ -10,59 +10,22 @@ from typing import Any, NamedTuple
 
 import click
 
-from treadle.surfaces.dataiku_options import SERVER_OPTIONS, Server, server_of
+from treadle.surfaces.dataiku_options import (
+    SERVER_OPTIONS,
+    SHOW_OPTIONS,
+    START_OPTIONS,
+    WAIT_OPTIONS,
+    Server,
+    server_of,
+)
 from treadle.surfaces.guard import guarded
 from treadle.surfaces.interrupt import SIGNALS
-from treadle.surfaces.options import JOURNAL_OPTIONS, KEEP_OPTIONS, SOME, Line, Seconds, with_options
+from treadle.surfaces.options import with_options
 from treadle.surfaces.streams import say, silence, tell
 
 EXIT_CODES = (
     "Exit codes: 0 SUCCESS and WARNING, 1 FAILED, 2 refused (nothing was triggered), 3 time-out, 4 in doubt, 5 ABORTED, "
     "6 the trigger was cancelled, 7 WARNING under --fail-on-warning, 130 or 143 interrupted; with several the worst."
-)
-START_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("from", {"metavar": "FILE", "help": "More scenarios, PROJECT.SCENARIO a line; - for stdin."}),
-    (
-        "param",
-        {
-            "type": Line(),
-            "multiple": True,
-            "metavar": "NAME=VALUE",
-            "help": "A parameter of the trigger: NAME=text or NAME:=json.",
-        },
-    ),
-    ("params", {"metavar": "FILE", "help": "A JSON object of trigger parameters; - for stdin."}),
-    (
-        "when-busy",
-        {
-            "type": click.Choice(["fail", "wait", "attach"]),
-            "default": "fail",
-            "help": "A scenario that is running already: give up, run after it, or follow that run.",
-        },
-    ),
-    ("no-wait", {"is_flag": True, "help": "Trigger only, and print what `wait` takes."}),
-    ("detach", {"is_flag": True, "help": "Wait for the start only, and print what `wait` takes."}),
-    ("dry-run", {"is_flag": True, "help": "Say what would be triggered; send nothing."}),
-)
-WAIT_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("concurrency", {"type": SOME, "metavar": "N", "help": "Scenarios at once; all of them without it."}),
-    ("fail-fast", {"is_flag": True, "help": "Begin no more after one that did not succeed; wait for those begun."}),
-    ("timeout", {"type": Seconds(zero=False), "metavar": "S", "help": "Limit of each scenario, in seconds."}),
-    (
-        "start-timeout",
-        {"type": Seconds(zero=False), "default": 120.0, "metavar": "S", "help": "Limit from the trigger to its run."},
-    ),
-    ("abort-on-timeout", {"is_flag": True, "help": "Abort the run when its time is over."}),
-    ("abort-on-interrupt", {"is_flag": True, "help": "Abort the runs at Ctrl-C or SIGTERM."}),
-    ("fail-on-warning", {"is_flag": True, "help": "Exit code 7 for WARNING."}),
-    ("no-journal", {"is_flag": True, "help": "Keep no journal: what is interrupted cannot be resumed."}),
-    *JOURNAL_OPTIONS,
-    *KEEP_OPTIONS,
-    ("junit", {"metavar": "FILE", "help": "Write a JUnit report."}),
-    ("gitlab-annotations", {"metavar": "FILE", "help": "Write links for artifacts:reports:annotations of GitLab."}),
-)
-SHOW_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("json", {"is_flag": True, "help": "One JSON object a scenario, each in a line, as it ends."}),
 )
 
 
@@ -96,7 +59,8 @@ def run(scenarios: tuple[str, ...], **options: Any) -> None:
 def wait(runs: tuple[str, ...], **options: Any) -> None:
     """Go on waiting for runs that were triggered before.
 
-    RUN is PROJECT.SCENARIO/RUN_ID, or PROJECT.SCENARIO/TRIGGER/FIRE, as `run --detach` and `run --no-wait` print it.
+    RUN is PROJECT.SCENARIO/RUN_ID, or PROJECT.SCENARIO/TRIGGER/FIRE, as `run --detach` and `run --no-wait` print it, or
+    the id of a durable run in `treadle runs list`, which then goes on where it stood.
 
     \b
     Example:
@@ -148,7 +112,7 @@ def _wait(runs: tuple[str, ...], options: dict[str, Any]) -> int:
 def _job(wanted: list[Any], options: dict[str, Any], *, fresh: bool, **more: Any) -> Job:
     from treadle.drivers.journals.place import state_file  # noqa: PLC0415
     from treadle.surfaces.reportfile import report_file  # noqa: PLC0415
-    from treadle.vendors.dataiku.course import Wishes  # noqa: PLC0415
+    from treadle.vendors.dataiku.scenario import Wishes  # noqa: PLC0415
 
     names = ("timeout", "start_timeout", "abort_on_timeout", "abort_on_interrupt", "fail_on_warning")
     durable = not options["no_journal"]
@@ -181,10 +145,7 @@ def _show_plan(job: Job) -> int:
 async def _all(job: Job) -> int:
     from treadle.api import Runner  # noqa: PLC0415
     from treadle.surfaces.running import forget_old, nothing_sent, stopping  # noqa: PLC0415
-    from treadle.vendors.dataiku.course import Course  # noqa: PLC0415
     from treadle.vendors.dataiku.scenario import worst  # noqa: PLC0415
-    from treadle.vendors.dataiku.work import Server as Place  # noqa: PLC0415
-    from treadle.vendors.dataiku.work import Work  # noqa: PLC0415
 
     if job.server.options["insecure"] and not job.quiet:
         tell(say, "warning[insecure]: TLS certificates are not verified")
@@ -192,8 +153,7 @@ async def _all(job: Job) -> int:
         document = await runner.load("dataiku")
         with nothing_sent():
             runner.open_journal()
-        place = Place(job.server.root, job.server.scheme)
-        courses = [Course(target, Work(runner, document, place), job.wishes) for target in job.targets]
+        courses = [await _course(job, target, runner, document) for target in job.targets]
         gc.freeze()  # what is loaded stays; it may take hours from here on, so the collector is on again
         gc.enable()
         view = _view(job, courses)
@@ -201,7 +161,7 @@ async def _all(job: Job) -> int:
         try:
             with stopping(interruptions, kept=job.journal is not None) as received:
                 for course in courses:
-                    course.watcher, course.signals = view, received
+                    course.watcher, course.work.signals = view, received
                 ended = await _together(job, courses)
         finally:
             view.close()
@@ -211,6 +171,24 @@ async def _all(job: Job) -> int:
     if not job.as_json:
         _print_all(ended)
     return SIGNALS[received[0]] if received else worst(entry.exit_code for entry in ended)
+
+
+async def _course(job: Job, target: Any, runner: Any, document: Any) -> Any:
+    from treadle.errors import RunRefused  # noqa: PLC0415
+    from treadle.vendors.dataiku.course import Course, taken_up  # noqa: PLC0415
+    from treadle.vendors.dataiku.work import Server as Place  # noqa: PLC0415
+    from treadle.vendors.dataiku.work import Work  # noqa: PLC0415
+
+    work = Work(runner, document, Place(job.server.root, job.server.scheme))
+    if not isinstance(target, str):
+        return Course(target, work, job.wishes)
+    journal = runner.open_journal()
+    if journal is None:
+        raise RunRefused(f"there is no journal that would have run '{target}'", hint="leave out --no-journal")
+    from treadle.drivers.runs import found  # noqa: PLC0415
+
+    kept = await journal.read((await found(journal, target)).run_id)
+    return taken_up(kept, job.server.options["server"], work, job.wishes)
 
 
 def _view(job: Job, courses: Sequence[Any]) -> Any:

@@ -1,5 +1,6 @@
 """What the commands are about: scenarios, runs, fires and parameters as people write them."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -47,14 +48,17 @@ def _pairs(words: tuple[str, ...], where: str = "") -> list[Target]:
     return [Target(pair[0], pair[1]) for pair in pairs]
 
 
-def waited(tokens: tuple[str, ...]) -> list[Target]:
-    """Read what is waited for: PROJECT.SCENARIO/RUN_ID, or PROJECT.SCENARIO/TRIGGER/FIRE.
+def waited(tokens: tuple[str, ...]) -> list[Target | str]:
+    """Read what is waited for: PROJECT.SCENARIO/RUN_ID, PROJECT.SCENARIO/TRIGGER/FIRE, or the id of a durable run.
 
     Raises:
         RunRefused: one is neither.
     """
-    found = []
+    found: list[Target | str] = []
     for token in tokens:
+        if re.fullmatch("[0-9a-f]{1,16}", token):
+            found.append(token)
+            continue
         name, *rest = token.split("/")
         pair = name.split(".")
         if len(pair) != 2 or not all([*pair, *rest]) or len(rest) not in (1, 2):

@@ -38,6 +38,25 @@ class Target(NamedTuple):
         return {"projectKey": self.project, "scenarioId": self.scenario}
 
 
+class Wishes(NamedTuple):
+    """What the command line asks for; times in seconds.
+
+    Attributes:
+        until: fire, start or end: what is waited for.
+        durable: a journal has the run that follows the scenario, so it can be resumed.
+    """
+
+    params: dict[str, Any]
+    timeout: float | None = None
+    start_timeout: float = 120.0
+    when_busy: str = "fail"
+    abort_on_timeout: bool = False
+    abort_on_interrupt: bool = False
+    fail_on_warning: bool = False
+    until: str = "end"
+    durable: bool = True
+
+
 class Ended(msgspec.Struct, kw_only=True, rename="camel"):
     """How a scenario ended, as `--json` gives it; durations in seconds, times in epoch milliseconds.
 

@@ -1,6 +1,6 @@
 """Bundled workflows run for one scenario: those that only read, and the durable one that follows it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from treadle.drivers.documents import LoadedDocument
@@ -31,6 +31,16 @@ class Runs(Protocol):
         durable: bool,
     ) -> Outcome:
         """Run what was prepared."""
+
+    async def resume(
+        self,
+        run_id: str,
+        *,
+        observe: Callable[[Record], None] | None,
+        interruption: Interruption | None,
+        timeout: float | None,
+    ) -> Outcome:
+        """Go on with a run of the journal."""
 
 
 class Server(NamedTuple):
@@ -65,6 +75,7 @@ class Work:
 
     Attributes:
         interruption: stops what is under way, and keeps more from beginning.
+        signals: the signals that came; the first one gives the exit code of an interruption.
     """
 
     def __init__(self, runs: Runs, document: LoadedDocument, server: Server) -> None:
@@ -72,6 +83,7 @@ class Work:
         self._document = document
         self.server = server
         self.interruption = Interruption()
+        self.signals: Sequence[int] = ()
 
     @property
     def stopped(self) -> bool:
@@ -91,6 +103,18 @@ class Work:
     ) -> Phase:
         """Run the workflow that follows the scenario; the journal has all of it."""
         return await self._run(workflow, inputs, self.interruption, observe, timeout=timeout)
+
+    async def go_on(self, run_id: str, timeout: float | None, observe: Callable[[Record], None]) -> Phase:
+        """Go on with the run that follows the scenario, where an earlier process left it."""
+        last = LastAnswer()
+
+        def seen(record: Record) -> None:
+            last.observe(record)
+            observe(record)
+
+        outcome = await self._runs.resume(run_id, observe=seen, interruption=self.interruption, timeout=timeout)
+        problem = self._problem(outcome, last, Secrets())  # records and messages come without secrets
+        return Phase(outcome.status, outcome.report()["outputs"], last, problem, outcome.error, outcome.run_id)
 
     async def _run(
         self,
