@@ -221,7 +221,9 @@ def test_each_scenario_is_a_run_of_its_own(tmp_path):
     with machine(tmp_path, faults=[_hanging("*/2016*", 1, count=3)]) as m:
         process = m.begin("dataiku", "run", "DEMO", "NIGHTLY", "BROKEN", "PY_CLEANUP")
         assert m.arrivals.wait_until(lambda lines: sum("/2016" in line for line in lines) == 3, LIMIT)
-        assert [entry["stepId"] for entry in m.listed()] == ["readRun"] * 3
+        lines = m.listed()
+        assert [entry["stepId"] for entry in lines] == ["readRun"] * 3
+        assert {entry["inputs"]["scenarioId"] for entry in lines} == {"NIGHTLY", "BROKEN", "PY_CLEANUP"}
         process.kill()
         m.end(process)
         code, out, err = m.call("runs", "resume")

@@ -197,7 +197,9 @@ def _view(job: Job, courses: Sequence[Any]) -> Any:
     if job.quiet:
         return NoView()
     live = sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
-    return LiveView(courses) if live and not job.verbose else PlainView(verbose=job.verbose)
+    if live and not job.verbose:
+        return LiveView(courses)
+    return PlainView(verbose=job.verbose, folded=os.environ.get("GITLAB_CI") == "true")
 
 
 async def _together(job: Job, courses: Sequence[Any]) -> list[Any]:

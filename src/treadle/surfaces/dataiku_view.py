@@ -21,6 +21,10 @@ _STYLES = {
 }  # fmt: skip
 
 
+_SECTION = "treadle_progress"
+"""The name of the section in the log of a GitLab job."""
+
+
 class View(Protocol):
     """Shows scenarios as they go."""
 
@@ -48,11 +52,17 @@ class NoView:
 
 
 class PlainView:
-    """A line for each change; each request and pause with `verbose`."""
+    """A line for each change; each request and pause with `verbose`; in a section that is folded, as GitLab shows it."""
 
-    def __init__(self, *, verbose: bool) -> None:
+    def __init__(self, *, verbose: bool, folded: bool = False) -> None:
         self._verbose = verbose
+        self._folded = folded
         self._said: dict[str, str] = {}
+        if folded:
+            tell(
+                say,
+                f"\x1b[0Ksection_start:{time.time():.0f}:{_SECTION}[collapsed=true]\r\x1b[0KDSS scenarios: progress",
+            )
 
     def changed(self, course: Course) -> None:
         """Write a line where there is news."""
@@ -84,7 +94,9 @@ class PlainView:
         return "triggered" if progress.state == "triggered" else "" if course.ended is not None else progress.state
 
     def close(self) -> None:
-        """Nothing is left open."""
+        """End the section."""
+        if self._folded:
+            tell(say, f"\x1b[0Ksection_end:{time.time():.0f}:{_SECTION}\r\x1b[0K")
 
 
 class LiveView:
