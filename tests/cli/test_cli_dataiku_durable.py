@@ -249,6 +249,17 @@ def test_what_only_reads_and_what_is_not_to_be_kept_is_not_in_the_journal(tmp_pa
         assert [entry["status"] for entry in m.listed()] == ["succeeded"]
 
 
+def test_a_journal_that_is_taken_away_ends_the_wait_with_the_way_to_go_on(tmp_path):
+    with machine(tmp_path, faults=[_hanging("*/2016*", 2)]) as m:
+        process = m.begin("dataiku", "run", "DEMO", "NIGHTLY", "--request-timeout", "1")
+        assert m.arrivals.wait_for(RUN, 2, LIMIT)
+        (tmp_path / "j.sqlite").unlink()
+        code, out, err = m.end(process)
+        assert code == 4, err
+        assert "j.sqlite cannot be written: it is not there any more; what was started goes on there" in out
+        assert "  to go on waiting: treadle dataiku wait DEMO.NIGHTLY/2016-04-15-14-57-41-101\n" in out
+
+
 def test_a_journal_that_cannot_be_opened_is_said_before_anything_is_triggered(tmp_path):
     (tmp_path / "j.sqlite").write_text("no journal" * 1000)
     with machine(tmp_path) as m:

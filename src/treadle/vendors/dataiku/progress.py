@@ -20,6 +20,7 @@ class Progress:
         runs: its last runs, before anything was triggered.
         asked: a request to run was sent, and what came of it is not known.
         cancelled: its fire was cancelled.
+        looked: the answer to the request to run was lost, and its run is or was looked for.
         found: the answer to the request to run was lost, and its run was found.
         foreign: what is followed was not triggered here.
     """
@@ -33,6 +34,7 @@ class Progress:
         self.runs: list[dict[str, Any]] = []
         self.asked = False
         self.cancelled = False
+        self.looked = False
         self.found = False
         self.foreign = False
 
@@ -49,7 +51,7 @@ class Progress:
                 self.asked = error is not None and error.kind == "in-doubt"
                 self.cancelled = response == 200
             case Looked(took_effect=took_effect):
-                self.state, self.found = "looking for the run", took_effect
+                self.state, self.looked, self.found = "looking for the run", True, took_effect
             case Transferred(action="attach"):
                 self.foreign = True
             case Repeated(why=why):
@@ -61,7 +63,7 @@ class Progress:
     def _began(self, step_id: str) -> None:
         if step_id == "triggerRun":
             self.target = self.target._replace(trigger=None, fire=None)
-            self.state, self.asked, self.cancelled = "triggering", True, False
+            self.state, self.asked, self.cancelled, self.looked = "triggering", True, False, False
         elif step_id == "readOtherRun":
             self.state = "busy"
         elif step_id == "readRunsAgain":

@@ -44,6 +44,8 @@ class Verdict:
                 return self._in_doubt(phase)
             case "limited":
                 return await self._too_late(phase)
+            case "unwritten":
+                return self._lost(phase)
             case _:
                 return await self._was_interrupted()
 
@@ -86,6 +88,12 @@ class Verdict:
             return self.ended("cancelled", codes.CANCELLED, message=message, hint=hint)
         if where == "awaitStart" and failure is not None and failure.kind == "timeout":
             return await self._not_in_time("it", "start", self._wishes.start_timeout)
+        return self._lost(phase)
+
+    def _lost(self, phase: Phase) -> Ended:
+        """Say that nobody follows it any more, and why."""
+        if self._progress.asked:
+            return self._in_doubt(phase)
         if self.target.fire is None and self.target.run is None:
             message = f"{phase.problem.message}; nothing was triggered"
             return self.ended("refused", codes.REFUSED, message=message, hint=phase.problem.hint)
@@ -110,11 +118,13 @@ class Verdict:
 
     def _in_doubt(self, phase: Phase) -> Ended:
         """Say what can be known of a request whose answer was lost; it is not sent again."""
-        if phase.failure is not None and phase.failure.kind == "in-doubt" and phase.last.items is not None:
-            return self.ended(
-                "in-doubt", codes.IN_DOUBT, message=self._what_was_found(phase.last.items), hint=self._how_to_look
-            )
-        message = "it was stopped while the request to run was under way, which may have taken effect"
+        given_up = phase.failure is not None and phase.failure.kind == "in-doubt"
+        if given_up and phase.last.items is not None:
+            message = self._what_was_found(phase.last.items)
+        elif given_up or self._progress.looked:
+            message = f"the request to run may have taken effect, for its answer was lost: {phase.problem.message}"
+        else:
+            message = "it was stopped while the request to run was under way, which may have taken effect"
         return self.ended("in-doubt", codes.IN_DOUBT, message=message, hint=self._how_to_look)
 
     def _what_was_found(self, runs: list[Any]) -> str:

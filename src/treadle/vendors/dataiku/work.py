@@ -9,6 +9,7 @@ from treadle.drivers.prepared import Prepared
 from treadle.drivers.run import Interruption
 from treadle.engine.journal import Failure, Record
 from treadle.engine.secrets import Secrets
+from treadle.errors import JournalFailed
 from treadle.vendors.dataiku.problems import LastAnswer, Problem, what_is_wrong
 
 _RUNS_SCENARIOS = frozenset({"triggerRun", "abort"})
@@ -54,6 +55,7 @@ class Phase(NamedTuple):
     """How a workflow ended: the status of its run, its outputs, why it failed, and what is wrong in words.
 
     Attributes:
+        status: of its run; `unwritten` where the journal failed, and the run went no further.
         run_id: the id of its run, "" where it was not begun.
     """
 
@@ -68,6 +70,10 @@ class Phase(NamedTuple):
     def succeeded(self) -> bool:
         """Whether it gave what was asked for."""
         return self.status == "succeeded"
+
+
+def _unwritten(error: JournalFailed, last: LastAnswer) -> Phase:
+    return Phase("unwritten", {}, last, Problem(error.message, error.hint))
 
 
 class Work:
@@ -112,7 +118,10 @@ class Work:
             last.observe(record)
             observe(record)
 
-        outcome = await self._runs.resume(run_id, observe=seen, interruption=self.interruption, timeout=timeout)
+        try:
+            outcome = await self._runs.resume(run_id, observe=seen, interruption=self.interruption, timeout=timeout)
+        except JournalFailed as error:
+            return _unwritten(error, last)
         problem = self._problem(outcome, last, Secrets())  # records and messages come without secrets
         return Phase(outcome.status, outcome.report()["outputs"], last, problem, outcome.error, outcome.run_id)
 
@@ -136,9 +145,12 @@ class Work:
             if observe is not None:
                 observe(record)
 
-        outcome = await self._runs.execute(
-            prepared, observe=seen, interruption=interruption, timeout=timeout, durable=durable
-        )
+        try:
+            outcome = await self._runs.execute(
+                prepared, observe=seen, interruption=interruption, timeout=timeout, durable=durable
+            )
+        except JournalFailed as error:
+            return _unwritten(error, last)
         problem, outputs = self._problem(outcome, last, prepared.secrets), prepared.secrets.value(outcome.outputs)
         return Phase(outcome.status, outputs, last, problem, outcome.error, outcome.run_id)
 
@@ -147,6 +159,7 @@ class Work:
         if outcome.status == "succeeded":
             return Problem("")
         step_id = None if outcome.error is None else outcome.error.step_id
-        may = "run scenarios" if step_id in _RUNS_SCENARIOS else "read the scenario"
+        asked = step_id in _RUNS_SCENARIOS and outcome.status != "in-doubt"  # where in doubt, it only looked
+        may = "run scenarios" if asked else "read the scenario"
         message, hint = what_is_wrong(last, outcome.error, self.server.root, self.server.scheme, may)
         return Problem(secrets.text(message), hint and secrets.text(hint))
