@@ -7,6 +7,7 @@ import html
 import json
 from urllib.parse import quote, quote_plus
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -14,12 +15,26 @@ from scripted import play, program
 
 from loader import cases
 from treadle.engine.interpreter import Run
-from treadle.engine.journal import StepEnded
+from treadle.engine.journal import (
+    Criterion,
+    Failure,
+    Looked,
+    Repeated,
+    RunEnded,
+    StepBegan,
+    StepEnded,
+    Stopped,
+    Warned,
+    write,
+)
+from treadle.engine.masked import masked
 from treadle.engine.secrets import MASK, SHORTEST, Secrets
 from treadle.sources.operation import Operation, ParameterSpec
 from treadle.sources.request import Argument, build_request, encode_body
 
 SECRET = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="*"), min_size=SHORTEST)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+SHORT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5)
 
 
 @pytest.mark.parametrize("case", cases("engine/secrets.yaml"))
@@ -76,6 +91,51 @@ def test_a_secret_is_found_in_base64_at_every_offset(secret, before, after):
 @given(st.text(), SECRET)
 def test_no_text_shows_a_secret(text, secret):
     assert secret not in Secrets([secret]).text(text + secret + text)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+)
+
+
+@given(st.lists(SECRET | st.integers(0, 2**63) | SHORT, max_size=3), JSON, st.data())
+def test_what_a_quick_look_takes_for_clean_is_clean(secrets, value, data):
+    planted = data.draw(st.sampled_from([*secrets, "nothing"]))
+    ways = [planted, str(planted), json.dumps(str(planted)), quote(str(planted)), {str(planted): value}, f"<{planted}>"]
+    for whole in (value, [data.draw(st.sampled_from(ways)), value]):
+        known = Secrets(secrets)
+        written = msgspec.json.encode({"outputs": whole}).decode()
+        assert not known.absent_from(written) or known.value(whole) == whole
+
+
+FAILED = Failure("status", "no sesame here", "one", "not sesame")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        StepBegan(0.0, "e", "one", 1, 1, "GET", "https://api.test/?key=sesame", idempotent=True),
+        StepEnded(0.0, 0.0, "one", 1, 1, "failed", "GET", "https://api.test/sesame", error=FAILED),
+        StepEnded(0.0, 0.0, "one", 1, 1, "failed", criteria=(Criterion("c", passed=False, why="sesame"),)),
+        StepEnded(0.0, 0.0, "one", 1, 1, "succeeded", outputs={"sesame": ["sesame"]}),
+        Looked(0.0, "e", "one", 200, (Criterion("c", passed=False, why="sesame"),), took_effect=False),
+        Stopped(0.0, "limited", FAILED),
+        Warned(0.0, "rule", "sesame"),
+        Repeated(0.0, "one", 1, 0.5, "sesame"),
+        RunEnded(0.0, "failed", {"a": "sesame"}, FAILED),
+    ],
+    ids=lambda record: type(record).__name__,
+)
+def test_no_record_that_is_shown_has_a_secret(record):
+    shown = masked(record, Secrets(["sesame"]))
+    assert "sesame" not in write(shown).decode()
+    assert write(record).decode().replace("sesame", MASK) == write(shown).decode()
+    assert masked(record, Secrets(["another"])) is record
 
 
 # A message that is cut must not show the part of a secret that the cut leaves: nobody would find that part again.

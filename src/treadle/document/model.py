@@ -18,7 +18,7 @@ EXPRESSION_VERSIONS: dict[str, tuple[str, ...]] = {
 """The versions of each expression type (section "Expression Type Object"); the first is what a plain type means."""
 
 
-class ExpressionType(Struct, frozen=True):
+class ExpressionType(Struct, frozen=True, gc=False):
     """Expression Type Object: the kind of an expression and the version of its language."""
 
     type: str
@@ -26,7 +26,7 @@ class ExpressionType(Struct, frozen=True):
     at: Path = ()
 
 
-class Selector(Struct, frozen=True):
+class Selector(Struct, frozen=True, gc=False):
     """Selector Object (1.1): picks data from `context` with a JSONPath, XPath or JSON Pointer."""
 
     context: str
@@ -35,7 +35,7 @@ class Selector(Struct, frozen=True):
     at: Path = ()
 
 
-class Criterion(Struct, frozen=True):
+class Criterion(Struct, frozen=True, gc=False):
     """Criterion Object: a condition, the language it is written in, and the context it is applied to."""
 
     condition: str
@@ -44,7 +44,7 @@ class Criterion(Struct, frozen=True):
     at: Path = ()
 
 
-class Parameter(Struct, frozen=True):
+class Parameter(Struct, frozen=True, gc=False):
     """Parameter Object: a value for an operation's parameter, or without `location` (`in`) for a workflow's input."""
 
     name: str
@@ -53,7 +53,7 @@ class Parameter(Struct, frozen=True):
     at: Path = ()
 
 
-class Reusable(Struct, frozen=True):
+class Reusable(Struct, frozen=True, gc=False):
     """Reusable Object: a reference into the Components Object, for a parameter with its own value if `has_value`."""
 
     reference: str
@@ -62,7 +62,7 @@ class Reusable(Struct, frozen=True):
     at: Path = ()
 
 
-class SuccessAction(Struct, frozen=True):
+class SuccessAction(Struct, frozen=True, gc=False):
     """Success Action Object: what follows a step that succeeded (`end` or `goto`)."""
 
     name: str
@@ -74,7 +74,7 @@ class SuccessAction(Struct, frozen=True):
     at: Path = ()
 
 
-class FailureAction(Struct, frozen=True):
+class FailureAction(Struct, frozen=True, gc=False):
     """Failure Action Object: what follows a step that failed (`end`, `goto` or `retry`); `retry_after` in seconds."""
 
     name: str
@@ -88,7 +88,7 @@ class FailureAction(Struct, frozen=True):
     at: Path = ()
 
 
-class PayloadReplacement(Struct, frozen=True):
+class PayloadReplacement(Struct, frozen=True, gc=False):
     """Payload Replacement Object: a location in a payload and the value to set there."""
 
     target: str
@@ -97,7 +97,7 @@ class PayloadReplacement(Struct, frozen=True):
     at: Path = ()
 
 
-class RequestBody(Struct, frozen=True):
+class RequestBody(Struct, frozen=True, gc=False):
     """Request Body Object: payload (UNSET where there is none), its content type if it says one, and replacements."""
 
     payload: Any = UNSET
@@ -106,7 +106,7 @@ class RequestBody(Struct, frozen=True):
     at: Path = ()
 
 
-class Reconcile(Struct, frozen=True):
+class Reconcile(Struct, frozen=True, gc=False):
     """`x-treadle-reconcile`: an operation that tells whether a step's request took effect.
 
     `within` is a number of seconds, or an expression for one.
@@ -124,7 +124,7 @@ class Reconcile(Struct, frozen=True):
     at: Path = ()
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, gc=False):
     """Step Object: a call to an operation, a channel or another workflow; `timeout` in milliseconds."""
 
     step_id: str
@@ -153,7 +153,7 @@ class Step(Struct, frozen=True):
         return "x-operation" in self.extensions and self.operation_id is None and self.operation_path is None
 
 
-class Workflow(Struct, frozen=True):
+class Workflow(Struct, frozen=True, gc=False):
     """Workflow Object: inputs as a JSON Schema, steps in their order, outputs, and what all steps share."""
 
     workflow_id: str
@@ -170,7 +170,7 @@ class Workflow(Struct, frozen=True):
     at: Path = ()
 
 
-class Components(Struct, frozen=True):
+class Components(Struct, frozen=True, gc=False):
     """Components Object: what a document's workflows share by reference."""
 
     inputs: dict[str, Any] = {}
@@ -180,7 +180,7 @@ class Components(Struct, frozen=True):
     at: Path = ()
 
 
-class SourceDescription(Struct, frozen=True):
+class SourceDescription(Struct, frozen=True, gc=False):
     """Source Description Object: a name for an API description or another Arazzo document, and where it is."""
 
     name: str
@@ -190,7 +190,7 @@ class SourceDescription(Struct, frozen=True):
     at: Path = ()
 
 
-class Info(Struct, frozen=True):
+class Info(Struct, frozen=True, gc=False):
     """Info Object."""
 
     title: str
@@ -200,7 +200,7 @@ class Info(Struct, frozen=True):
     at: Path = ()
 
 
-class Document(Struct, frozen=True):
+class Document(Struct, frozen=True, gc=False):
     """Arazzo Specification Object, the root of an Arazzo document."""
 
     arazzo: str

@@ -22,8 +22,8 @@ from treadle.engine.compile import check_workflows, compile_workflow
 from treadle.engine.linked import LinkedDocument, Source, SourcesMissing
 from treadle.engine.program import Program
 from treadle.errors import DocumentInvalid, RunRefused, TreadleError
-from treadle.sources.openapi import Description, DescriptionInvalid
-from treadle.sources.references import DocumentsMissing, Registry
+from treadle.sources.openapi import Description
+from treadle.sources.references import DescriptionInvalid, DocumentsMissing, Registry
 from treadle.sources.servers import check_variables, for_source
 
 MAX_ROUNDS = 100
@@ -320,7 +320,8 @@ class Library:
                 _leave_out(linkage, base)
                 return
             text, found_at = await self._text(uri)
-            registry.add(uri, read_quickly(text, shown_url(uri)).value, found_at)
+            reading = read_quickly(text, shown_url(uri))
+            registry.add(uri, reading.value, found_at, reading.span)
         except DocumentInvalid as error:
             registry.problems[uri] = error.diagnostics[0]
         except TreadleError as error:
@@ -355,7 +356,7 @@ class Library:
                 return self._built(reading, uri)
             if source.type is None and isinstance(reading.value, dict) and "asyncapi" in reading.value:
                 return Source("asyncapi")
-            linkage.registry.add(asked, reading.value, uri)
+            linkage.registry.add(asked, reading.value, uri, reading.span)
             variables = for_source(linkage.variables, source.name)
             return Source(kind, Description(source.name, uri, reading.value, linkage.registry, variables))
         except DocumentInvalid as error:

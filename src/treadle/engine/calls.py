@@ -25,7 +25,7 @@ from treadle.sources.keys import key_place, key_places
 from treadle.sources.media import media_type
 from treadle.sources.operation import BodySpec, Operation, ParameterSpec, query_conflict, undeclared
 from treadle.sources.parameters import writer
-from treadle.sources.references import DocumentsMissing, DocumentUnavailable
+from treadle.sources.references import DocumentsMissing, DocumentUnavailable, ReferenceInvalid
 from treadle.sources.request import HttpRequest
 from treadle.sources.servers import ServerInvalid
 
@@ -261,7 +261,7 @@ def _operation_unknown(scope: Scope, error: TreadleError, at: Path) -> None:
         scope.findings.add(error.problem)
     elif not problems:
         rule = "server" if isinstance(error, ServerInvalid) else "unknown-operation"
-        scope.findings.refused(error, at, rule)
+        scope.findings.refused(error.placed() if isinstance(error, ReferenceInvalid) else error, at, rule)
 
 
 def _arguments(scope: Scope, step: model.Step, operation: Operation) -> tuple[program.Argument, ...]:

@@ -8,7 +8,7 @@ from treadle.sources.needs import Alternatives, Credential
 from treadle.sources.request import IDEMPOTENT_METHODS, SAFE_METHODS, HttpRequest
 
 
-class SendHttp(Struct, frozen=True, tag=True):
+class SendHttp(Struct, frozen=True, gc=False, tag=True):
     """Send one request; `timeout` in seconds is the step's own limit, or None where the step has none.
 
     `security` is what the operation requires and the step has not set; the driver applies what it has for one of the
@@ -40,7 +40,7 @@ class SendHttp(Struct, frozen=True, tag=True):
         return self.keyed or self.request.method in IDEMPOTENT_METHODS
 
 
-class Sleep(Struct, frozen=True, tag=True):
+class Sleep(Struct, frozen=True, gc=False, tag=True):
     """Wait `seconds`; the driver spreads it by up to `jitter` (a share, 0.1 is 10 %) either way."""
 
     id: str
@@ -50,7 +50,7 @@ class Sleep(Struct, frozen=True, tag=True):
     jitter: float = 0.0
 
 
-class HttpResponse(Struct, frozen=True, tag=True):
+class HttpResponse(Struct, frozen=True, gc=False, tag=True):
     """The answer to a SendHttp: header fields as received, body decoded from its content coding.
 
     `note` is what the driver has to say about a refusal: which credential was missing, or not accepted.
@@ -62,7 +62,7 @@ class HttpResponse(Struct, frozen=True, tag=True):
     note: str | None = None
 
 
-class HttpFailed(Struct, frozen=True, tag=True):
+class HttpFailed(Struct, frozen=True, gc=False, tag=True):
     """No answer to a SendHttp.
 
     `sent` says that the request, or a part of it, may have reached the server.
@@ -74,7 +74,7 @@ class HttpFailed(Struct, frozen=True, tag=True):
     sent: bool = False
 
 
-class Slept(Struct, frozen=True, tag=True):
+class Slept(Struct, frozen=True, gc=False, tag=True):
     """A Sleep is over."""
 
 

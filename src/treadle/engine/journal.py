@@ -19,7 +19,7 @@ VERSION = 1
 """The version of the journal; a reader of a later one still reads this."""
 
 
-class RunBegan(Struct, frozen=True, tag=True):
+class RunBegan(Struct, frozen=True, gc=False, tag=True):
     """The run began; `inputs` without those that are secret. Times are seconds since the epoch."""
 
     at: float
@@ -29,7 +29,7 @@ class RunBegan(Struct, frozen=True, tag=True):
     run_id: str = ""
 
 
-class StepBegan(Struct, frozen=True, tag=True):
+class StepBegan(Struct, frozen=True, gc=False, tag=True):
     """A request is about to be sent, or the workflow `calls` begun.
 
     For a request that is not idempotent this is its announcement.
@@ -48,7 +48,7 @@ class StepBegan(Struct, frozen=True, tag=True):
     caller: str = ""
 
 
-class Criterion(Struct, frozen=True):
+class Criterion(Struct, frozen=True, gc=False):
     """A criterion as it was found."""
 
     condition: str
@@ -56,7 +56,7 @@ class Criterion(Struct, frozen=True):
     why: str = ""
 
 
-class Failure(Struct, frozen=True):
+class Failure(Struct, frozen=True, gc=False):
     """Why a step or a run failed, in words for people."""
 
     kind: str
@@ -65,14 +65,14 @@ class Failure(Struct, frozen=True):
     hint: str | None = None
 
 
-class ActionTaken(Struct, frozen=True):
+class ActionTaken(Struct, frozen=True, gc=False):
     """The action that followed a step."""
 
     name: str
     type: str
 
 
-class StepEnded(Struct, frozen=True, tag=True):
+class StepEnded(Struct, frozen=True, gc=False, tag=True):
     """An attempt at a step is over; `status` is succeeded or failed, `response` the HTTP status if there was one."""
 
     at: float
@@ -92,7 +92,7 @@ class StepEnded(Struct, frozen=True, tag=True):
     caller: str = ""
 
 
-class Transferred(Struct, frozen=True, tag=True):
+class Transferred(Struct, frozen=True, gc=False, tag=True):
     """A `goto` put another workflow in the place of the one that was under way; its result is the result."""
 
     at: float
@@ -103,7 +103,7 @@ class Transferred(Struct, frozen=True, tag=True):
     caller: str = ""
 
 
-class Waiting(Struct, frozen=True, tag=True):
+class Waiting(Struct, frozen=True, gc=False, tag=True):
     """A pause of `seconds` before a step; `reason` is poll, retry or retry-after."""
 
     at: float
@@ -114,7 +114,7 @@ class Waiting(Struct, frozen=True, tag=True):
     caller: str = ""
 
 
-class Warned(Struct, frozen=True, tag=True):
+class Warned(Struct, frozen=True, gc=False, tag=True):
     """Something worth knowing that did not stop the run."""
 
     at: float
@@ -122,7 +122,7 @@ class Warned(Struct, frozen=True, tag=True):
     message: str
 
 
-class Repeated(Struct, frozen=True, tag=True):
+class Repeated(Struct, frozen=True, gc=False, tag=True):
     """The driver met a passing failure of a safe request and will send it again after `seconds`."""
 
     at: float
@@ -132,7 +132,7 @@ class Repeated(Struct, frozen=True, tag=True):
     why: str
 
 
-class CookiesKept(Struct, frozen=True, tag=True):
+class CookiesKept(Struct, frozen=True, gc=False, tag=True):
     """The driver keeps what the Set-Cookie fields of an answer from `url` say, which may have been a redirect."""
 
     at: float
@@ -140,14 +140,14 @@ class CookiesKept(Struct, frozen=True, tag=True):
     fields: tuple[str, ...]
 
 
-class Learnt(Struct, frozen=True, tag=True):
+class Learnt(Struct, frozen=True, gc=False, tag=True):
     """The driver obtained tokens, or met keys on the way of redirects: what no message may show from now on."""
 
     at: float
     texts: tuple[str, ...]
 
 
-class Delivered(Struct, frozen=True, tag=True):
+class Delivered(Struct, frozen=True, gc=False, tag=True):
     """The result of an effect, as the driver brought it."""
 
     at: float
@@ -155,7 +155,7 @@ class Delivered(Struct, frozen=True, tag=True):
     result: Result
 
 
-class Resolved(Struct, frozen=True, tag=True):
+class Resolved(Struct, frozen=True, gc=False, tag=True):
     """Somebody decided how to go on with a request that is in doubt: reconcile, retry, skip (with outputs) or fail."""
 
     at: float
@@ -164,7 +164,7 @@ class Resolved(Struct, frozen=True, tag=True):
     outputs: dict[str, Any] = {}
 
 
-class Looked(Struct, frozen=True, tag=True):
+class Looked(Struct, frozen=True, gc=False, tag=True):
     """A step looked whether its request took effect; `response` is the HTTP status, or None where no answer came."""
 
     at: float
@@ -176,7 +176,7 @@ class Looked(Struct, frozen=True, tag=True):
     caller: str = ""
 
 
-class Stopped(Struct, frozen=True, tag=True):
+class Stopped(Struct, frozen=True, gc=False, tag=True):
     """The driver stopped the run: a limit was reached, or somebody asked for it."""
 
     at: float
@@ -184,7 +184,7 @@ class Stopped(Struct, frozen=True, tag=True):
     error: Failure
 
 
-class StepFolded(Struct, frozen=True):
+class StepFolded(Struct, frozen=True, gc=False):
     """The attempts at one step so far: the first, the last, and how many there were."""
 
     first: StepEnded
@@ -192,7 +192,7 @@ class StepFolded(Struct, frozen=True):
     count: int
 
 
-class Folded(Struct, frozen=True):
+class Folded(Struct, frozen=True, gc=False):
     """What happened in a run up to a checkpoint, as small as the report makes it."""
 
     began: float
@@ -201,7 +201,7 @@ class Folded(Struct, frozen=True):
     warnings: tuple[Warned, ...] = ()
 
 
-class Checkpoint(Struct, frozen=True, tag=True):
+class Checkpoint(Struct, frozen=True, gc=False, tag=True):
     """What the run knows at this point. It takes the place of all records before it: a run resumes from the last one."""
 
     at: float
@@ -213,7 +213,7 @@ class Checkpoint(Struct, frozen=True, tag=True):
     run_id: str = ""
 
 
-class RunEnded(Struct, frozen=True, tag=True):
+class RunEnded(Struct, frozen=True, gc=False, tag=True):
     """The run is over; `status` is succeeded, failed, limited, in-doubt or cancelled."""
 
     at: float

@@ -10,8 +10,9 @@ from treadle.expressions.dialect import Finding
 from treadle.expressions.syntax import SourceReference, parse
 from treadle.pointer import dump
 from treadle.pointer import parse as parse_pointer
-from treadle.sources.openapi import Description, DescriptionInvalid
+from treadle.sources.openapi import Description
 from treadle.sources.operation import Operation
+from treadle.sources.references import DescriptionInvalid
 from treadle.sources.servers import no_value, unset
 
 _PATH = re.compile(r"\{\$sourceDescriptions\.([A-Za-z0-9_-]+)\.url\}#(.*)", re.DOTALL)

@@ -16,21 +16,21 @@ from treadle.sources.operation import Operation, ParameterSpec
 POLL_BACKOFF = 1.5
 
 
-class Argument(Struct, frozen=True):
+class Argument(Struct, frozen=True, gc=False):
     """A parameter of the step's operation and the value it gets."""
 
     spec: ParameterSpec
     value: Payload
 
 
-class Replacement(Struct, frozen=True):
+class Replacement(Struct, frozen=True, gc=False):
     """A location in the payload (kind and version of the selector, and its text) and the value that is set there."""
 
     target: tuple[str, str, str]
     value: Payload
 
 
-class Body(Struct, frozen=True):
+class Body(Struct, frozen=True, gc=False):
     """The payload of a request and the media type it is written in."""
 
     content_type: str
@@ -38,21 +38,21 @@ class Body(Struct, frozen=True):
     replacements: tuple[Replacement, ...] = ()
 
 
-class Flow(Struct, frozen=True):
+class Flow(Struct, frozen=True, gc=False):
     """What flows to where credentials go (header, query, path, cookie, body) and is only known when it is sent."""
 
     where: str
     value: Payload
 
 
-class Given(Struct, frozen=True):
+class Given(Struct, frozen=True, gc=False):
     """What a document gives for a security scheme (`x-security`), by the fields of a Credential."""
 
     need: SecurityNeed
     values: tuple[tuple[str, Payload], ...]
 
 
-class Call(Struct, frozen=True, tag=True):
+class Call(Struct, frozen=True, gc=False, tag=True):
     """An operation with everything it takes; `server` is the base URL it is sent to.
 
     Attributes:
@@ -70,7 +70,7 @@ class Call(Struct, frozen=True, tag=True):
     settled: bool = False
 
 
-class WorkflowCall(Struct, frozen=True, tag=True):
+class WorkflowCall(Struct, frozen=True, gc=False, tag=True):
     """Another workflow and the inputs it gets.
 
     Attributes:
@@ -84,7 +84,7 @@ class WorkflowCall(Struct, frozen=True, tag=True):
     inherited: tuple[str, ...] = ()
 
 
-class Action(Struct, frozen=True):
+class Action(Struct, frozen=True, gc=False):
     """A success or failure action; times are seconds.
 
     Attributes:
@@ -101,7 +101,7 @@ class Action(Struct, frozen=True):
     criteria: tuple[Test, ...] = ()
 
 
-class Poll(Struct, frozen=True):
+class Poll(Struct, frozen=True, gc=False):
     """`x-treadle-poll`: how a step that is entered again is paced; seconds. `timeout` bounds the whole loop.
 
     Intervals that are None are those of the run.
@@ -118,7 +118,7 @@ ANNOUNCED_MS = "x-treadle-announced-ms"
 """Inputs that the expressions of a Reconcile have besides: when the request was announced, since the epoch."""
 
 
-class Reconcile(Struct, frozen=True):
+class Reconcile(Struct, frozen=True, gc=False):
     """`x-treadle-reconcile`: how to find out whether the request of a step took effect when its answer never came.
 
     Attributes:
@@ -142,14 +142,14 @@ class Reconcile(Struct, frozen=True):
     unanswered: tuple[Test, ...] = ()
 
 
-class StepKey(Struct, frozen=True):
+class StepKey(Struct, frozen=True, gc=False):
     """A step of a workflow of the program, which is named by its index."""
 
     workflow: int
     step_id: str
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, gc=False):
     """A step: the call, what makes it succeed, what follows, and what it gives; `timeout` in seconds.
 
     `timeout_given` gives them in its place (`x-treadle-timeout`).
@@ -175,7 +175,7 @@ class Step(Struct, frozen=True):
             yield self.reconcile.call
 
 
-class Workflow(Struct, frozen=True):
+class Workflow(Struct, frozen=True, gc=False):
     """A workflow, ready to run.
 
     Attributes:
@@ -198,7 +198,7 @@ class Workflow(Struct, frozen=True):
     sources: dict[str, dict[str, str]] = {}
 
 
-class Program(Struct, frozen=True):
+class Program(Struct, frozen=True, gc=False):
     """A workflow with all those that it may come to: the first one is where the run begins."""
 
     workflows: tuple[Workflow, ...]

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
 import msgspec
@@ -21,6 +21,22 @@ MOST_LEARNT = 250
 masking slower."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]{2,}) +(\S+)")
 """A scheme and its credentials, as `Authorization` has them (RFC 9110 section 11.6.2)."""
+_NUMBER = re.compile(r"[-+.0-9eE]+")
+
+
+class _Masks(NamedTuple):
+    """How secrets are found.
+
+    Attributes:
+        whole: the texts that are secret where they stand alone.
+        pattern: finds them in other texts, however they are encoded.
+        searchable: the pattern finds all of them in JSON: none is shorter than SHORTEST, or might stand as a number
+            that is written in another way.
+    """
+
+    whole: frozenset[str]
+    pattern: re.Pattern[str] | None
+    searchable: bool
 
 
 class Secrets:
@@ -33,7 +49,7 @@ class Secrets:
         self._learnt: dict[str, None] = {}
         self._tokens: dict[str, None] = {}
         self._untold: list[str] = []
-        self._masks: tuple[frozenset[str], re.Pattern[str] | None] | None = None
+        self._masks: _Masks | None = None
 
     def add(self, values: Iterable[Any]) -> None:
         """Take in further values that must not be shown."""
@@ -87,18 +103,19 @@ class Secrets:
         """The values that are secret at this moment: those that were given, and those that were learnt."""
         return (*self._values, *self._tokens, *self._learnt)
 
-    def _prepared(self) -> tuple[frozenset[str], re.Pattern[str] | None]:
+    def _prepared(self) -> "_Masks":
         if self._masks is None:
-            texts = {text for value in self.values for text in _texts(value) if text}
-            texts |= {part for text in texts for part in parts(text)}
-            longest_first = sorted((text for text in texts if len(text) >= SHORTEST), key=len, reverse=True)
-            ways = [way for text in longest_first for way in _patterns(text)]
-            self._masks = (frozenset(texts), re.compile("|".join(ways)) if ways else None)
+            self._masks = _masks(frozenset(text for value in self.values for text in _texts(value) if text))
         return self._masks
+
+    def absent_from(self, text: str) -> bool:
+        """Say that no secret stands in a JSON text, which is quick and may be False though none does."""
+        masks = self._prepared()
+        return masks.searchable and (masks.pattern is None or masks.pattern.search(text) is None)
 
     def text(self, text: str) -> str:
         """Give a text with every secret masked."""
-        whole, pattern = self._prepared()
+        whole, pattern, _ = self._prepared()
         if text in whole:
             return MASK
         return text if pattern is None else pattern.sub(MASK, text)
@@ -130,6 +147,15 @@ def parts(text: str) -> Iterable[str]:
             return
         if len(password) >= SHORTEST:
             yield password
+
+
+@lru_cache(256)
+def _masks(texts: frozenset[str]) -> _Masks:
+    whole = texts | {part for text in texts for part in parts(text)}
+    longest_first = sorted((text for text in whole if len(text) >= SHORTEST), key=len, reverse=True)
+    ways = [way for text in longest_first for way in _patterns(text)]
+    searchable = len(longest_first) == len(whole) and not any(map(_NUMBER.fullmatch, whole))
+    return _Masks(whole, re.compile("|".join(ways)) if ways else None, searchable)
 
 
 def _texts(value: Any) -> Iterable[str]:

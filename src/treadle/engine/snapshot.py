@@ -11,7 +11,7 @@ from msgspec import Struct
 from treadle.engine.effects import Sleep
 
 
-class PaceSnapshot(Struct, frozen=True):
+class PaceSnapshot(Struct, frozen=True, gc=False):
     """What a workflow remembers of its loops; places are workflow, step and value."""
 
     pauses: int
@@ -20,14 +20,14 @@ class PaceSnapshot(Struct, frozen=True):
     since: tuple[tuple[int, int, float], ...] = ()
 
 
-class RetrySnapshot(Struct, frozen=True):
+class RetrySnapshot(Struct, frozen=True, gc=False):
     """A retry that is to be made after another step or workflow: the number of its action, and the inputs for it."""
 
     action: int
     inputs: dict[str, Any]
 
 
-class DetourSnapshot(Struct, frozen=True):
+class DetourSnapshot(Struct, frozen=True, gc=False):
     """Where a step stood that is tried again after another one; `retries` are numbers of actions and how often."""
 
     step: int
@@ -35,7 +35,7 @@ class DetourSnapshot(Struct, frozen=True):
     retries: tuple[tuple[int, int], ...]
 
 
-class FrameSnapshot(Struct, frozen=True, omit_defaults=True):
+class FrameSnapshot(Struct, frozen=True, gc=False, omit_defaults=True):
     """A workflow under way; fields as in `Frame`. Actions are named by their number among those of their step."""
 
     number: int
@@ -60,14 +60,14 @@ class FrameSnapshot(Struct, frozen=True, omit_defaults=True):
     before_retry: RetrySnapshot | None = None
 
 
-class KnownSnapshot(Struct, frozen=True, omit_defaults=True):
+class KnownSnapshot(Struct, frozen=True, gc=False, omit_defaults=True):
     """What `$workflows` gives in one document of the program."""
 
     document: int
     workflows: dict[str, dict[str, dict[str, Any]]]
 
 
-class Snapshot(Struct, frozen=True, omit_defaults=True):
+class Snapshot(Struct, frozen=True, gc=False, omit_defaults=True):
     """What a run knows; fields as in `State`.
 
     Attributes:

@@ -29,25 +29,25 @@ _NO_OPERATORS = {
 """What people write for an operator, and what to do instead."""
 
 
-class Literal(Struct, frozen=True, tag=True):
+class Literal(Struct, frozen=True, gc=False, tag=True):
     """A boolean, null, number or string."""
 
     value: bool | int | float | str | None
 
 
-class JsonLiteral(Struct, frozen=True, tag=True):
+class JsonLiteral(Struct, frozen=True, gc=False, tag=True):
     """An object or array by its JSON text, where a body stands as a condition. No grammar has it."""
 
     text: str
 
 
-class Operand(Struct, frozen=True, tag=True):
+class Operand(Struct, frozen=True, gc=False, tag=True):
     """A runtime expression in a condition, or a string with expressions in it."""
 
     expression: Expression | Template
 
 
-class Comparison(Struct, frozen=True, tag=True):
+class Comparison(Struct, frozen=True, gc=False, tag=True):
     """`left operator right`."""
 
     operator: str
@@ -55,19 +55,19 @@ class Comparison(Struct, frozen=True, tag=True):
     right: "Condition"
 
 
-class Not(Struct, frozen=True, tag=True):
+class Not(Struct, frozen=True, gc=False, tag=True):
     """`! condition`."""
 
     condition: "Condition"
 
 
-class And(Struct, frozen=True, tag=True):
+class And(Struct, frozen=True, gc=False, tag=True):
     """Conditions joined by `&&`; all must hold."""
 
     conditions: tuple["Condition", ...]
 
 
-class Or(Struct, frozen=True, tag=True):
+class Or(Struct, frozen=True, gc=False, tag=True):
     """Conditions joined by `||`; one must hold."""
 
     conditions: tuple["Condition", ...]

@@ -23,25 +23,25 @@ MAX_DEPTH = 100
 """How deep a payload may nest."""
 
 
-class Constant(Struct, frozen=True, tag=True):
+class Constant(Struct, frozen=True, gc=False, tag=True):
     """A JSON value with no expression in it."""
 
     value: Any
 
 
-class Members(Struct, frozen=True, tag=True):
+class Members(Struct, frozen=True, gc=False, tag=True):
     """An object with an expression somewhere in it."""
 
     members: dict[str, "Payload"]
 
 
-class Items(Struct, frozen=True, tag=True):
+class Items(Struct, frozen=True, gc=False, tag=True):
     """An array with an expression somewhere in it."""
 
     items: tuple["Payload", ...]
 
 
-class Selection(Struct, frozen=True, tag=True):
+class Selection(Struct, frozen=True, gc=False, tag=True):
     """A Selector Object; its selector may hold expressions. `version` is one of its kind."""
 
     context: Expression
@@ -53,7 +53,7 @@ class Selection(Struct, frozen=True, tag=True):
 Payload: TypeAlias = Constant | Members | Items | Selection | Template | Expression
 
 
-class Located(Struct, frozen=True):
+class Located(Struct, frozen=True, gc=False):
     """Findings and refusals with the place they belong to, relative to the value that was read."""
 
     at: Path

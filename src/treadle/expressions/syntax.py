@@ -24,7 +24,7 @@ ROOTS = (
 """What may stand after `$`, in the order of the grammar."""
 
 
-class Node(Struct, frozen=True):
+class Node(Struct, frozen=True, gc=False):
     """An expression without parts; `start` and `end` are offsets into the text it was read from."""
 
     start: int = 0
@@ -47,7 +47,7 @@ class SelfUri(Node, frozen=True, tag=True):
     """`$self`: the canonical URI of the document."""
 
 
-class MessagePart(Struct, frozen=True, tag=True):
+class MessagePart(Struct, frozen=True, gc=False, tag=True):
     """`$request.`, `$response.` or `$message.` with `header.`, `query.`, `path.`, `body` or `payload`."""
 
     message: str
@@ -58,7 +58,7 @@ class MessagePart(Struct, frozen=True, tag=True):
     end: int = 0
 
 
-class InputReference(Struct, frozen=True, tag=True):
+class InputReference(Struct, frozen=True, gc=False, tag=True):
     """`$inputs.NAME` with an optional `#` and JSON Pointer."""
 
     name: str
@@ -67,7 +67,7 @@ class InputReference(Struct, frozen=True, tag=True):
     end: int = 0
 
 
-class OutputReference(Struct, frozen=True, tag=True):
+class OutputReference(Struct, frozen=True, gc=False, tag=True):
     """`$outputs.NAME` with an optional `#` and JSON Pointer."""
 
     name: str
@@ -76,7 +76,7 @@ class OutputReference(Struct, frozen=True, tag=True):
     end: int = 0
 
 
-class StepReference(Struct, frozen=True, tag=True):
+class StepReference(Struct, frozen=True, gc=False, tag=True):
     """`$steps.STEP.outputs.NAME` with an optional `#` and JSON Pointer."""
 
     step_id: str
@@ -86,7 +86,7 @@ class StepReference(Struct, frozen=True, tag=True):
     end: int = 0
 
 
-class WorkflowReference(Struct, frozen=True, tag=True):
+class WorkflowReference(Struct, frozen=True, gc=False, tag=True):
     """`$workflows.WORKFLOW.inputs.NAME` or `.outputs.NAME` with an optional `#` and JSON Pointer."""
 
     workflow_id: str
@@ -97,7 +97,7 @@ class WorkflowReference(Struct, frozen=True, tag=True):
     end: int = 0
 
 
-class SourceReference(Struct, frozen=True, tag=True):
+class SourceReference(Struct, frozen=True, gc=False, tag=True):
     """`$sourceDescriptions.NAME.REFERENCE`: an operationId, a workflowId, or a field of the Source Description."""
 
     source: str
@@ -106,7 +106,7 @@ class SourceReference(Struct, frozen=True, tag=True):
     end: int = 0
 
 
-class ComponentReference(Struct, frozen=True, tag=True):
+class ComponentReference(Struct, frozen=True, gc=False, tag=True):
     """`$components.KIND.NAME`."""
 
     kind: str
@@ -115,7 +115,7 @@ class ComponentReference(Struct, frozen=True, tag=True):
     end: int = 0
 
 
-class WholeMap(Struct, frozen=True, tag=True):
+class WholeMap(Struct, frozen=True, gc=False, tag=True):
     """`$inputs` or `$steps.STEP.outputs` with no name after it: all of them as an object. No grammar has it."""
 
     step_id: str | None = None
@@ -123,7 +123,7 @@ class WholeMap(Struct, frozen=True, tag=True):
     end: int = 0
 
 
-class Navigation(Struct, frozen=True, tag=True):
+class Navigation(Struct, frozen=True, gc=False, tag=True):
     """A value and the way into it by names and indexes: the operators `.` and `[]` of conditions.
 
     Real documents also write the way as a JSONPath query; `query` is then that query, and there are no steps.
@@ -136,7 +136,7 @@ class Navigation(Struct, frozen=True, tag=True):
     query: str = ""
 
 
-class ContextValue(Struct, frozen=True, tag=True):
+class ContextValue(Struct, frozen=True, gc=False, tag=True):
     """The context of a criterion, where a condition speaks of it as `$`."""
 
     start: int = 0
@@ -150,7 +150,7 @@ Reference: TypeAlias = (
 Expression: TypeAlias = Reference | Navigation
 
 
-class Template(Struct, frozen=True, tag=True):
+class Template(Struct, frozen=True, gc=False, tag=True):
     """An expression-string: literal text and embedded expressions in turn."""
 
     parts: tuple[str | Expression, ...]

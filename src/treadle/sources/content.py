@@ -7,8 +7,8 @@ from typing import Any
 
 from treadle.sources.jsontypes import types_of
 from treadle.sources.media import media_type
-from treadle.sources.operation import FORM, BodySpec, Encoding, MediaSpec, ParameterSpec
-from treadle.sources.references import Registry
+from treadle.sources.operation import FORM, STYLES, BodySpec, Encoding, MediaSpec, ParameterSpec
+from treadle.sources.references import Registry, style_invalid
 
 MAX_DEPTH = 10
 """How deep multipart bodies may stand in each other."""
@@ -105,6 +105,10 @@ def _encoding(value: Any, base: str, described: tuple[Any, str], registry: Regis
     # "The absence of all three of those fields is the equivalent of using `content`" (section "Encoding Object").
     by_style = any(name in value for name in ("style", "explode", "allowReserved"))
     style = str(value.get("style", "form")) if by_style else None
+    if (
+        style is not None and style not in STYLES["query"]
+    ):  # "The behavior follows the same values as `query` parameters"
+        raise style_invalid("an Encoding Object", style, STYLES["query"], value, base)
     inner = None
     if content_type is not None and content_type.startswith("multipart/"):
         inner = _media({"schema": described[0], **value}, registry, base, depth + 1)

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 
-class Flow(Struct, frozen=True):
+class Flow(Struct, frozen=True, gc=False):
     """An OAuth Flow Object: one way to a token, with the URLs that it takes (OpenAPI 3.2 section 4.29)."""
 
     kind: str
@@ -13,7 +13,7 @@ class Flow(Struct, frozen=True):
     refresh_url: str | None = None
 
 
-class SecurityNeed(Struct, frozen=True):
+class SecurityNeed(Struct, frozen=True, gc=False):
     """A security scheme that an operation requires (OpenAPI 3.2, "Security Scheme Object").
 
     Attributes:
@@ -37,7 +37,7 @@ class SecurityNeed(Struct, frozen=True):
     discovery_url: str | None = None
 
 
-class Challenge(Struct, frozen=True):
+class Challenge(Struct, frozen=True, gc=False):
     """What a server asks of a client in a Digest challenge (RFC 7616 section 3.3)."""
 
     realm: str
@@ -49,7 +49,7 @@ class Challenge(Struct, frozen=True):
     stale: bool = False
 
 
-class Credential(Struct, frozen=True):
+class Credential(Struct, frozen=True, gc=False):
     """What is given for a need: a token or key, or a user and a password.
 
     For digest also the server's challenge, the client's own nonce, and how often the challenge has been answered.

@@ -10,13 +10,19 @@ from typing import Any, NamedTuple
 from msgspec import structs
 
 from treadle import pointer
-from treadle.errors import TreadleError
 from treadle.sources import swagger
 from treadle.sources.content import IGNORED_HEADERS, read_body, value_types
 from treadle.sources.needs import Alternatives
 from treadle.sources.operation import DEFAULT_STYLES, FORM, STYLES, Operation, ParameterSpec
 from treadle.sources.places import PathItem, Place, found_at, mapping, path_item, sequence
-from treadle.sources.references import DocumentsMissing, ReferenceInvalid, Registry, Resolved
+from treadle.sources.references import (
+    DescriptionInvalid,
+    DocumentsMissing,
+    ReferenceInvalid,
+    Registry,
+    Resolved,
+    style_invalid,
+)
 from treadle.sources.servers import server_url, variable_names
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
@@ -56,10 +62,6 @@ class Version(NamedTuple):
     parameter: Callable[[dict[str, Any]], dict[str, Any] | None]
     request_body: Callable[[Place], Resolved]
     security_schemes: Callable[[dict[str, Any]], dict[str, Any]]
-
-
-class DescriptionInvalid(TreadleError):
-    """A description cannot be used, or lacks what is asked of it."""
 
 
 class Description:
@@ -305,6 +307,9 @@ class Description:
         spec = None if described is None else _parameter(described, self.version.styles)
         if spec is None:
             return None
+        if spec.style not in self.version.styles.get(spec.location, (spec.style,)):
+            what = f"{spec.location} parameter '{spec.name}'"
+            raise style_invalid(what, spec.style, self.version.styles[spec.location], value, base)
         said = value_types(spec, described, self.registry, base)
         if spec.location != "query" and self.version in (OPENAPI_3_0, OPENAPI_3_1):
             said["allow_reserved"] = False  # "only applies to parameters with an `in` value of `query`"
@@ -381,15 +386,11 @@ def _parameter(value: dict[str, Any], styles: Mapping[str, frozenset[str]]) -> P
     if location == "header" and value["name"].lower() in IGNORED_HEADERS:
         return None
     style = value.get("style", DEFAULT_STYLES[location])
-    if not isinstance(style, str) or style not in styles[location]:
-        allowed = ", ".join(sorted(styles[location]))
-        message = f"parameter '{value['name']}' in {location} has style {style!r}; there are {allowed}"
-        raise DescriptionInvalid(message, hint="correct the description, or load another one: --source NAME=FILE")
     return ParameterSpec(
         name=value["name"],
         location=location,
         required=bool(value.get("required", location == "path")),
-        style=style,
+        style=str(style),
         explode=bool(value.get("explode", style in ("form", "cookie"))),
         allow_reserved=bool(value.get("allowReserved", False)),
         media_type=content,

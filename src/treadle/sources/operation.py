@@ -9,7 +9,7 @@ from treadle.sources.needs import Alternatives
 FORM = "application/x-www-form-urlencoded"
 
 
-class ParameterSpec(Struct, frozen=True, cache_hash=True):
+class ParameterSpec(Struct, frozen=True, gc=False, cache_hash=True):
     """How a parameter goes into a request (OpenAPI 3.1 section 4.8.12); defaults are those of its location.
 
     `media_type` is set where the parameter has `content` in place of a schema; its value is then serialised as that. A
@@ -34,7 +34,7 @@ class ParameterSpec(Struct, frozen=True, cache_hash=True):
     has_default: bool = False
 
 
-class Encoding(Struct, frozen=True):
+class Encoding(Struct, frozen=True, gc=False):
     """How one field of a form, or one part of a multipart body, is written (section "Encoding Object").
 
     Attributes:
@@ -54,7 +54,7 @@ class Encoding(Struct, frozen=True):
     inner: "MediaSpec | None" = None
 
 
-class MediaSpec(Struct, frozen=True):
+class MediaSpec(Struct, frozen=True, gc=False):
     """How a form or a multipart body is put together.
 
     Attributes:
@@ -68,7 +68,7 @@ class MediaSpec(Struct, frozen=True):
     item: Encoding | None = None
 
 
-class BodySpec(Struct, frozen=True):
+class BodySpec(Struct, frozen=True, gc=False):
     """Which media types an operation takes as a body, the preferred one first, and whether it must have one.
 
     Attributes:
@@ -80,7 +80,7 @@ class BodySpec(Struct, frozen=True):
     media: dict[str, MediaSpec] = {}
 
 
-class Operation(Struct, frozen=True):
+class Operation(Struct, frozen=True, gc=False):
     """An HTTP operation of a description.
 
     Attributes:

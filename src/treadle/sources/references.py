@@ -1,16 +1,21 @@
 """`$ref` over a registry of documents. Never fetches: what is not there is named, and the caller brings it."""
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from treadle import pointer
-from treadle.diagnostics import Diagnostic
+from treadle.diagnostics import Diagnostic, Span
 from treadle.errors import TreadleError
 from treadle.sources.resources import anchors, has_identifiers, identifier, own_identity, resources
 
 MAX_HOPS = 100
 """How many references may lead to another reference before it is a circle."""
-_CORRECT = "correct the description, or load another one in its place (--source)"
+CORRECT = "correct the description, or load another one in its place (--source)"
+
+
+Places = Callable[[tuple[str, ...]], Span]
+"""Gives the place in a text of what stands at a path of keys."""
 
 
 class Base(str):
@@ -43,13 +48,15 @@ class Document:
         uri: where it was found.
         value: what it holds.
         base: what its references are read against: its `$self` (OpenAPI 3.2) or `$id` (a schema of its own), else `uri`.
+        span: gives the place in its text of what stands at a path of keys; None where there is no text.
     """
 
-    __slots__ = ("_anchors", "_resources", "base", "identified", "uri", "value")
+    __slots__ = ("_anchors", "_resources", "base", "identified", "span", "uri", "value")
 
-    def __init__(self, uri: str, value: Any) -> None:
+    def __init__(self, uri: str, value: Any, span: "Places | None" = None) -> None:
         self.uri = uri
         self.value = value
+        self.span = span
         self.identified = has_identifiers(value)
         self.base = Base(_joined(uri, own_identity(value)), self, value)
         self._resources: dict[str, Base] | None = None
@@ -108,6 +115,23 @@ class DocumentsMissing(TreadleError):
 class ReferenceInvalid(TreadleError):
     """A reference leads nowhere, or in a circle."""
 
+    def __init__(self, message: str, base: str = "", reference: str | None = None, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self._base = base
+        self._reference = reference
+
+    def placed(self) -> TreadleError:
+        """Give the error with the file, line and column of the reference in place of the URI, where there is a text.
+
+        It walks through the document, so only what is said is placed: many an error is never looked at.
+        """
+        at = place_in(self._base, lambda found: found.get("$ref") == self._reference)
+        return TreadleError(self.message.replace(f" in {self._base} ", f" in {at} ", 1), hint=self.hint)
+
+
+class DescriptionInvalid(TreadleError):
+    """A description cannot be used, or lacks what is asked of it."""
+
 
 class DocumentUnavailable(ReferenceInvalid):
     """A reference leads into a document that cannot be had; `problem` says why."""
@@ -130,9 +154,9 @@ class Registry:
         for uri, value in (documents or {}).items():
             self.add(uri, value)
 
-    def add(self, uri: str, value: Any, found_at: str | None = None) -> Document:
+    def add(self, uri: str, value: Any, found_at: str | None = None, span: Places | None = None) -> Document:
         """Add a document that was asked for by `uri`, and found there or where a redirect led."""
-        document = self.documents[uri] = Document(found_at or uri, value)
+        document = self.documents[uri] = Document(found_at or uri, value, span)
         self.documents.setdefault(document.uri, document)
         if document.credible:
             self.documents.setdefault(str(document.base), document)
@@ -156,8 +180,9 @@ class Registry:
             if not isinstance(reference, str):
                 return found
             found.append(self.lookup(reference, _within(value, base)))
-        message = f"references go in a circle, or more than {MAX_HOPS} follow each other, at {base}"
-        raise ReferenceInvalid(message, hint=_CORRECT)
+        reference = value["$ref"]
+        message = f"`{reference}` in {base} goes in a circle, or on through more than {MAX_HOPS} references"
+        raise ReferenceInvalid(message, base, reference, hint=CORRECT)
 
     def lookup(self, reference: str, base: str) -> Resolved:
         """Give what one reference names.
@@ -167,7 +192,7 @@ class Registry:
         try:
             uri, fragment = urldefrag(urljoin(base, reference))
         except ValueError as error:
-            raise ReferenceInvalid(f"`{reference}` in {base} is no URI: {error}", hint=_CORRECT) from error
+            raise _invalid(reference, base, f"is no URI: {error}") from error
         target = self._target(uri, base)
         fragment = unquote(fragment)
         if fragment and not fragment.startswith("/"):
@@ -175,11 +200,10 @@ class Registry:
         try:
             tokens = pointer.parse(fragment)
         except ValueError as error:
-            raise ReferenceInvalid(f"`{reference}` in {base}: {error}", hint=_CORRECT) from error
+            raise _invalid(reference, base, f"is no reference: {error}") from error
         reached = pointer.follow(target.root, tokens)
         if reached.rest:
-            message = f"`{reference}` in {base} leads nowhere: there is no `{reached.rest[0]}`"
-            raise ReferenceInvalid(message, hint=_CORRECT)
+            raise _invalid(reference, base, f"leads nowhere: there is no `{reached.rest[0]}`")
         return Resolved(reached.value, _below(target, tokens))
 
     def _target(self, uri: str, base: str) -> Base:
@@ -203,8 +227,47 @@ class Registry:
         if found is None:
             hint = "a fragment is a JSON Pointer such as `#/components/schemas/Pet`"
             hint += ", or an `$anchor` that is there" if target.document.identified else ""
-            raise ReferenceInvalid(f"`{reference}` in {base} leads nowhere: there is no anchor '{name}'", hint=hint)
+            raise _invalid(reference, base, f"leads nowhere: there is no anchor '{name}'", hint)
         return Resolved(found, target)
+
+
+def place_in(base: str, wanted: Callable[[dict[str, Any]], bool]) -> str:
+    """Give where the first object that is wanted stands in the document of a base, as file, line and column.
+
+    Where there is no text, or no such object, it is the base itself.
+    """
+    document = getattr(base, "document", None)
+    if document is None or document.span is None:
+        return base
+    found = next((at for at, value in _walk(document.value) if wanted(value)), None)
+    return base if found is None else str(document.span(found))
+
+
+def style_invalid(
+    what: str, style: str, allowed: Iterable[str], found: dict[str, Any], base: str
+) -> DescriptionInvalid:
+    """Give the error that the style of a Parameter or Encoding Object is none of those that it may have."""
+    message = f"{what} in {place_in(base, lambda each: each is found)} has style '{style}'; there are {', '.join(sorted(allowed))}"
+    return DescriptionInvalid(message, hint=CORRECT)
+
+
+def _walk(root: Any) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Give each object of a document with its path, in the order of the text; one that stands twice is given once."""
+    todo: list[tuple[tuple[str, ...], Any]] = [((), root)]
+    seen = set()
+    while todo:
+        at, value = todo.pop()
+        if not isinstance(value, dict | list) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, dict):
+            yield at, value
+        entries = value.items() if isinstance(value, dict) else enumerate(value)
+        todo += reversed([((*at, str(key)), entry) for key, entry in entries])
+
+
+def _invalid(reference: str, base: str, what: str, hint: str = CORRECT) -> ReferenceInvalid:
+    return ReferenceInvalid(f"`{reference}` in {base} {what}", base, reference, hint=hint)
 
 
 def _below(target: Base, tokens: tuple[str, ...]) -> Base:

@@ -25,7 +25,7 @@ _NOT_IN_A_PATH = re.compile(r"(\{[^{}]*\})|%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!
 """What a template may hold and no path can (RFC 3986 section 3.3); the places of parameters stand for themselves."""
 
 
-class HttpRequest(Struct, frozen=True):
+class HttpRequest(Struct, frozen=True, gc=False):
     """A request, ready to be sent: the URL is encoded, the body serialised.
 
     A multipart body gets its boundary, and a file is read, when it is sent.

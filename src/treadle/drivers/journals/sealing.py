@@ -22,6 +22,7 @@ VARIABLE = "TREADLE_STATE_KEY"
 """The environment variable that may hold the key: 32 bytes in base64."""
 _SIZE = 32
 _NONCE = 12
+_NONCES: int = 2 ** (8 * _NONCE)
 
 
 class Sealer:
@@ -32,12 +33,14 @@ class Sealer:
     def __init__(self, path: Path, key: bytes) -> None:
         self._path = path
         self._key = key
-        self._ciphers: dict[str, ChaCha20Poly1305] = {}
+        self._ciphers: dict[str, _Cipher] = {}
 
     def seal(self, label: str, content: bytes) -> bytes:
         """Give the sealed content."""
-        nonce = os.urandom(_NONCE)
-        return nonce + self._cipher(label).encrypt(nonce, content, None)
+        cipher = self._ciphers.get(label) or self._cipher(label)
+        cipher.sealed += 1
+        nonce = ((cipher.first + cipher.sealed) % _NONCES).to_bytes(_NONCE, "big")
+        return nonce + cipher.aead.encrypt(nonce, content, None)
 
     def open(self, label: str, sealed: bytes) -> bytes:
         """Give the content.
@@ -48,7 +51,7 @@ class Sealer:
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - not before something is opened
 
         try:
-            return self._cipher(label).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+            return self._cipher(label).aead.decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
         except (InvalidTag, ValueError) as error:
             message = f"the journal {self._path} cannot be opened with the key that is there, or it is damaged"
             hint = f"give the key it was written with: {self._path}.key, or {VARIABLE}"
@@ -58,15 +61,40 @@ class Sealer:
         """Keep no cipher for that label any longer."""
         self._ciphers.pop(label, None)
 
-    def _cipher(self, label: str) -> "ChaCha20Poly1305":
+    def _cipher(self, label: str) -> "_Cipher":
         cipher = self._ciphers.get(label)
         if cipher is None:
-            from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415 - it costs time
-
-            # A key of its own for each label: nonces are random, and no key seals so much that two would be the same.
             key = hashlib.blake2b(label.encode(), key=self._key, digest_size=_SIZE).digest()
-            cipher = self._ciphers[label] = ChaCha20Poly1305(key)
+            cipher = self._ciphers[label] = _Cipher(_aead(key))
         return cipher
+
+
+class _Cipher:
+    """The cipher of one label, which has a key of its own.
+
+    Its nonces are counted from a random one: no two processes that seal under the same label meet, and none asks the
+    system for each.
+    """
+
+    __slots__ = ("aead", "first", "sealed")
+
+    def __init__(self, aead: "ChaCha20Poly1305") -> None:
+        self.aead = aead
+        self.first = int.from_bytes(os.urandom(_NONCE), "big")
+        self.sealed = 0
+
+
+def _aead(key: bytes) -> "ChaCha20Poly1305":
+    try:
+        # The public name stands in a package that brings twenty other modules, none of which is needed here: it would
+        # double what the journal costs a start.
+        from cryptography.hazmat.bindings._rust import openssl  # noqa: PLC0415
+
+        return openssl.aead.ChaCha20Poly1305(key)
+    except (AttributeError, ImportError):
+        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415
+
+        return ChaCha20Poly1305(key)
 
 
 def key_of(path: Path, *, new: bool) -> bytes:
@@ -83,7 +111,7 @@ def key_of(path: Path, *, new: bool) -> bytes:
     if new:
         _make(file)
     try:
-        text = file.read_text("ascii")
+        text = file.read_bytes().decode("ascii")
     except FileNotFoundError as error:
         message = f"the key of the journal {path} is not there: {file}"
         raise JournalFailed(message, hint=f"bring it back, or give it in {VARIABLE}") from error
