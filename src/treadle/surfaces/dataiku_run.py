@@ -154,8 +154,6 @@ async def _all(job: Job) -> int:
         with nothing_sent():
             runner.open_journal()
         courses = [await _course(job, target, runner, document) for target in job.targets]
-        gc.freeze()  # what is loaded stays; it may take hours from here on, so the collector is on again
-        gc.enable()
         view = _view(job, courses)
         interruptions = [course.work.interruption for course in courses]
         try:
@@ -194,6 +192,9 @@ async def _course(job: Job, target: Any, runner: Any, document: Any) -> Any:
 def _view(job: Job, courses: Sequence[Any]) -> Any:
     from treadle.surfaces.dataiku_view import LiveView, NoView, PlainView  # noqa: PLC0415
 
+    # What is loaded stays; from here on it may take hours, with the collector, which rested until now.
+    gc.freeze()
+    gc.enable()
     if job.quiet:
         return NoView()
     live = sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
