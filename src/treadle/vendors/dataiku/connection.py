@@ -58,11 +58,12 @@ class Connection(NamedTuple):
 
         The key is put into the environment, and they say that it stands there: that is what a journal may keep of it.
         """
-        from treadle.drivers.credentials import reference  # noqa: PLC0415 - help does without it
+        from treadle.drivers.credentials import parsed  # noqa: PLC0415 - help does without it
 
         environment[KEY_VARIABLE] = self.key
-        key = reference(f"env:{KEY_VARIABLE}")
-        return {"bearer": key} if scheme == "bearer" else {"basic": {"username": key, "password": ""}}
+        if scheme == "bearer":
+            return dict(parsed([f"bearer=env:{KEY_VARIABLE}"]))
+        return {"basic": {**parsed([f"basic.username=env:{KEY_VARIABLE}"])["basic"], "password": ""}}
 
 
 def find_connection(server: str | None, instance: str | None, environment: Mapping[str, str], file: Path) -> Connection:
