@@ -195,7 +195,8 @@ def test_a_run_of_the_journal_goes_on_with_its_own_server_only(tmp_path):
         assert f"treadle: run '{run_id}' is one on {m.simulator.api_url}, not on http://127.0.0.1:1/public/api\n" in err
         assert m.call("dataiku", "wait", run_id, "--no-journal")[0] == 2
         assert m.call("dataiku", "wait", "0000")[0] == 2
-        assert m.call("run", "dataiku", "list-projects", "--server", m.simulator.api_url)[0] == 0
+        key = ("--credential", "bearer=env:DKU_API_KEY")
+        assert m.call("run", "dataiku", "list-projects", "--server", m.simulator.api_url, *key)[0] == 0
         other = next(entry["runId"] for entry in m.listed() if entry["workflowId"] == "list-projects")
         code, _, err = m.call("dataiku", "wait", other)
         assert code == 2
