@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import treadle
-from treadle.api import Interruption
+from treadle.drivers.run import Interruption
 from treadle.engine.journal import StepBegan
 from treadle.vendors.dataiku.simulator.clock import VirtualClock
 from treadle.vendors.dataiku.simulator.server import running

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -283,8 +284,11 @@ class Arrivals:
         return await answer(request)
 
     def wait_for(self, line: str, count: int, seconds: float) -> bool:
+        return self.wait_until(lambda lines: lines.count(line) >= count, seconds)
+
+    def wait_until(self, holds: Callable[[list[str]], bool], seconds: float) -> bool:
         with self._arrived:
-            return self._arrived.wait_for(lambda: self._lines.count(line) >= count, seconds)
+            return self._arrived.wait_for(lambda: holds(self._lines), seconds)
 
 
 @contextmanager

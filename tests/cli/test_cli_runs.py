@@ -17,6 +17,7 @@ RUNNING, DONE = Answer(json={"running": True, "result": "half"}), Answer(json={"
 JOB = {LOOK: [Answer(json={"name": "nightly"})], START: [Answer(json={"run": "r1"})], STATUS: [RUNNING, DONE]}
 PATIENT = ("--poll-interval", "60")
 FIELDS = ["runId", "workflowId", "status", "startedAt", "stepId", "waitsUntil", "updatedAt", "endedAt"]
+"""What a list and `show` both say of a run."""
 
 CALLS = """
 arazzo: 1.0.1
@@ -116,12 +117,13 @@ def test_a_run_that_was_interrupted_goes_on_where_it_stood(tmp_path):
         code, _, err = m.end(process)
         assert code == 143
         (entry,) = m.listed("--status", "interrupted", "--workflow", "run-job", "--limit", "1")
-        assert list(entry) == FIELDS
+        assert list(entry) == [*FIELDS, "inputs"]
+        assert entry["inputs"] == {"name": "nightly"}
         assert (entry["status"], entry["stepId"], entry["endedAt"]) == ("interrupted", "poll", None)
         assert f"hint: go on with it: treadle runs resume {entry['runId']}\n" in err
         assert m.listed("--status", "failed") == m.listed("--workflow", "other") == []
         shown = json.loads(m.call("runs", "show", entry["runId"], "--json")[1])
-        assert {name: shown[name] for name in FIELDS} == entry
+        assert {name: shown[name] for name in (*FIELDS, "inputs")} == entry
         assert shown["waits"] == [{"stepId": "poll", "until": entry["waitsUntil"], "reason": "poll"}]
         assert shown["inDoubt"] == []
         assert [step["stepId"] for step in shown["steps"]] == ["look", "start", "poll"]
@@ -148,7 +150,7 @@ def test_a_killed_run_is_interrupted_at_once_and_resumed_by_the_beginning_of_its
         code, out, _ = m.call("runs", "show", run_id)
         assert out.startswith(f"run {run_id}: succeeded\nworkflow run-job, started ")
         words = m.call("runs", "list")[1].splitlines()[1].split()
-        assert [*words[:2], *words[3:]] == [run_id, "succeeded", "run-job", "poll"]
+        assert [*words[:2], *words[3:]] == [run_id, "succeeded", "run-job", "poll", "name=nightly"]
         assert m.call("runs", "cancel", run_id)[0] == 2
 
 

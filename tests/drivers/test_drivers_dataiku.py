@@ -68,7 +68,7 @@ def test_the_outcome_of_a_scenario_is_the_outcome_of_the_run(simulator, scenario
     ended = _run(simulator, _inputs(scenario))
     assert (ended.status, ended.outputs["outcome"]) == (status, outcome)
     lines = _lines(simulator)
-    assert lines[:2] == [f"GET /{scenario}", f"POST /{scenario}/run"]
+    assert lines[:3] == [f"GET /{scenario}", f"GET /{scenario}/get-last-runs", f"POST /{scenario}/run"]
     assert lines.count(f"POST /{scenario}/run") == 1
     assert lines[-1] == f"GET /{scenario}/{ended.outputs['runId']}/"
     assert ended.outputs["lastRun"]["runId"] == ended.outputs["runId"]

@@ -164,6 +164,15 @@ async def test_entries_say_how_runs_stand(kind, folder):
 
 
 @suite
+async def test_runs_are_told_from_each_other_by_their_inputs(kind, folder):
+    async with journals(kind, folder, 2) as (first, second):
+        for run_id in ("r1", "r2"):
+            await started(first, run_id)
+        assert await second.inputs(["r2", "nothing"]) == {"r2": (await first.read("r2")).start.inputs}
+        assert await second.inputs([]) == {}
+
+
+@suite
 async def test_a_run_is_cancelled_by_its_driver_where_another_asks(kind, folder):
     async with journals(kind, folder, 2) as (first, second):
         await started(first)

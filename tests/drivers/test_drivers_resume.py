@@ -113,7 +113,7 @@ def test_a_run_whose_process_died_goes_on_with_its_next_request(simulator, path)
     outcome = asyncio.run(both())
     assert (outcome.status, outcome.workflow_id, outcome.outputs["outcome"]) == ("succeeded", WORKFLOW, "SUCCESS")
     assert _fires(simulator) == 1
-    assert [step["stepId"] for step in outcome.steps][:2] == ["verifyScenario", "triggerRun"]
+    assert [step["stepId"] for step in outcome.steps][:3] == ["verifyScenario", "readLastRuns", "triggerRun"]
 
 
 def test_a_trigger_in_doubt_is_found_by_the_rule_of_the_bundle(simulator, path):

@@ -107,14 +107,19 @@ class RequestBody(Struct, frozen=True, gc=False):
 
 
 class Reconcile(Struct, frozen=True, gc=False):
-    """`x-treadle-reconcile`: an operation that tells whether a step's request took effect; `within` in seconds."""
+    """`x-treadle-reconcile`: an operation that tells whether a step's request took effect.
+
+    `within` is a number of seconds, or an expression for one.
+    """
 
     criteria: tuple[Criterion, ...]
     operation_id: str | None = None
     operation_path: str | None = None
     parameters: tuple[Parameter | Reusable, ...] = ()
+    ambiguous: tuple[Criterion, ...] = ()
+    unanswered: tuple[Criterion, ...] = ()
     outputs: dict[str, str | Selector] = {}
-    within: float = 0.0
+    within: Any = 0.0
     otherwise: str = "in-doubt"
     extensions: dict[str, Any] = {}
     at: Path = ()

@@ -58,6 +58,11 @@ class Recorder:
         self._cookies: dict[tuple[str, ...], CookiesKept] = {}
         self.history = History()
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether a journal keeps the records."""
+        return self._journal is not None
+
     async def append(self, records: Sequence[Record], *, written: bool = True) -> None:
         """Take the records of a turn; they are in the journal when it returns, unless they are not to be `written`.
 

@@ -59,6 +59,8 @@ def _field(name: str, value: Any, fields: Mapping[str, Any]) -> Any:
 
     # A user without a password may be a key, as with some servers.
     secret = name in SECRET_FIELDS or (name == "username" and not fields.get("password"))
+    if value == "":
+        return value  # as the password of an API key that goes as a user name
     return None if secret or not isinstance(value, str) or shown_url(value) != value else value
 
 

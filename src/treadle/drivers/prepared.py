@@ -62,12 +62,12 @@ class Prepared:
         self._given = inputs
         self._origins = origins
 
-    def start(self, run_id: str, options: Options, now: float) -> Start:
-        """Give what a journal keeps of it; of secret inputs only where they came from."""
+    def start(self, run_id: str, options: Mapping[str, Any], now: float) -> Start:
+        """Give what a journal keeps of it; of secret inputs only where they came from. `options` as `to_keep` gives them."""
         kept, withheld = storable(self.inputs, self.secret_names, self.program.entry.inputs)
         kept = {name: named_again(value) for name, value in kept.items()}
         origins = {name: self._origins.get(name, GIVEN) for name in withheld if name in self._given}
-        return Start(run_id, self.program, kept, origins, to_keep(options), now)
+        return Start(run_id, self.program, kept, origins, dict(options), now)
 
 
 def brought_back(start: Start, given: Mapping[str, Any]) -> Prepared:

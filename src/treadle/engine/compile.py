@@ -25,8 +25,10 @@ from treadle.engine.order import ordered
 from treadle.engine.reconcile import read_reconcile
 from treadle.engine.schema import SchemaInvalid
 from treadle.engine.scope import Scope, find_workflow
+from treadle.engine.seconds import read_seconds
 from treadle.engine.secret_inputs import is_secret
 from treadle.expressions import payload
+from treadle.expressions.payload import Payload
 from treadle.expressions.syntax import InputReference, Navigation
 from treadle.pointer import Path
 
@@ -184,6 +186,7 @@ class _Compiler:
             poll=_poll(scope, step),
             depends_on=tuple(self._depends_on(scope, step)),
             reconcile=read_reconcile(scope, step, call),
+            timeout_given=_timeout(scope, step),
         )
         return None if call is None else compiled
 
@@ -312,6 +315,17 @@ _ONE_AWAY = "take one `dependsOn` away"
 _LARGEST = 1.7976931348623157e308
 """What a number of YAML may be at most to be a float."""
 _POLL = {"interval": "interval", "maxInterval": "max_interval", "backoff": "backoff", "timeout": "timeout"}
+
+
+def _timeout(scope: Scope, step: model.Step) -> Payload | None:
+    written = step.extensions.get("x-treadle-timeout")
+    if written is None:
+        return None
+    at = (*step.at, "x-treadle-timeout")
+    if step.timeout is not None:
+        scope.findings.error("timeout", "x-treadle-timeout stands beside `timeout`", at, "take one of them away")
+        return None
+    return read_seconds(scope, written, at, scope.number(step))
 
 
 def _poll(scope: Scope, step: model.Step) -> program.Poll | None:

@@ -16,6 +16,7 @@ from treadle.engine.journal import Failure
 from treadle.engine.messages import Response, said_by_server
 from treadle.engine.program import Action, Call, Poll, Program, Step, WorkflowCall
 from treadle.engine.requests import request_of, security_of
+from treadle.engine.seconds import seconds_of
 from treadle.engine.secret_flows import answered, flowing
 from treadle.engine.state import CallRefused, Limits, State
 from treadle.engine.transitions import TRANSITIONS, StepStatus, Then, matched
@@ -188,13 +189,14 @@ class Course:
             self._call_workflow(step, step.call, now)
             return
         try:
+            timeout = self._timeout(step)
             request, security = self.request_of(step.call, now)
         except RequestInvalid as error:
             failure = Failure("request", f"step '{step.step_id}': {error.message}", step.step_id, error.hint)
             self.ended(step, StepStatus.FAILED, (), None, now, failure)
             return
         left = self.state.time_left(now)
-        limits = [limit for limit in (step.timeout, left) if limit is not None]
+        limits = [limit for limit in (timeout, left) if limit is not None]
         effect_id = frame.effect_id
         request, has_key = keyed(
             step.call.operation, request, self.state.run_id, frame.unanswered or effect_id,
@@ -209,14 +211,21 @@ class Course:
         state.step_began(now, None, calls=self.program.workflows[call.workflow].workflow_id)
         depth = len(state.frames)
         try:
+            timeout = self._timeout(step)
             self._call(call.workflow, state.inputs_of(call, now), Ends.THE_CALLING_STEP, now)
-        except CallRefused as refused:
-            why = refused.failure
+        except (CallRefused, RequestInvalid) as refused:
+            why = refused.failure if isinstance(refused, CallRefused) else Failure("request", refused.message)
             failure = Failure(why.kind, f"step '{step.step_id}': {why.message}", step.step_id, why.hint)
             self.ended(step, StepStatus.FAILED, (), None, now, failure)
             return
-        if step.timeout is not None and len(state.frames) > depth:
-            state.frames[depth].deadline = now + step.timeout
+        if timeout is not None and len(state.frames) > depth:
+            state.frames[depth].deadline = now + timeout
+
+    def _timeout(self, step: Step) -> float | None:
+        """Give the seconds that a step may take, if there is a limit; raises RequestInvalid where it is none."""
+        if step.timeout_given is None:
+            return step.timeout
+        return seconds_of(step.timeout_given, "x-treadle-timeout", self.state.frame.context)
 
     # Deadlines of steps that call workflows
 
@@ -226,7 +235,8 @@ class Course:
             if frame.deadline is not None and now >= frame.deadline - _CLOCKS_DIFFER:
                 self.state.frames = self.state.frames[:depth]
                 step = self.state.step
-                message = f"step '{step.step_id}' did not complete within its timeout of {step.timeout:g} s"
+                timeout = self._timeout(step) or 0.0
+                message = f"step '{step.step_id}' did not complete within its timeout of {timeout:g} s"
                 self.ended(step, StepStatus.FAILED, (), None, now, Failure("timeout", message, step.step_id))
                 return True
         return False
@@ -254,8 +264,9 @@ class Course:
         request = request_of(call, context, lambda rule, message: state.warn(rule, message, now))
         return request, security_of(call, request, context)
 
-    def answered(self, request: HttpRequest, response: HttpResponse, now: float) -> None:
-        """Take an answer: judge it, and see what follows."""
+    def answered(self, effect: SendHttp, response: HttpResponse, now: float) -> str | None:
+        """Take an answer: judge it, and see what follows; give why where it says no more than none would."""
+        request = effect.request
         frame = self.state.frame
         step = frame.workflow.steps[frame.step]
         frame.unanswered = None
@@ -263,12 +274,16 @@ class Course:
         criteria, passed, why = self.state.judged(step.success_criteria, now)
         if passed if criteria else 200 <= response.status < 400:
             self.ended(step, StepStatus.SUCCEEDED, criteria, response, now)
-            return
+            return None
+        rule = step.reconcile
+        if rule is not None and not effect.idempotent and self.state.may_hold(rule.unanswered, now):
+            return f"it answered {response.status}"
         message = f"step '{step.step_id}' failed: {request.method} {request.url} answered {response.status}"
         said = said_by_server(read.body(), self.state.secrets)
         hint = "; ".join(filter(None, (response.note, f"the server says: {said}" if said else None))) or None
         failure = Failure("criteria", message + why, step.step_id, hint)
         self.ended(step, StepStatus.FAILED, criteria, response, now, failure)
+        return None
 
     def unanswered(self, effect: SendHttp, failed: HttpFailed, now: float) -> None:
         """Take it that no answer came, and that the request did nothing, or may be sent again."""

@@ -11,12 +11,13 @@ from treadle.engine.course import Course, Doubt
 from treadle.engine.effects import HttpFailed, HttpResponse, Result, SendHttp, Sleep
 from treadle.engine.journal import Failure
 from treadle.engine.program import ANNOUNCED_MS, ANNOUNCED_S, POLL_BACKOFF, Reconcile
+from treadle.engine.seconds import seconds_of
 from treadle.engine.transitions import StepStatus
 from treadle.sources.request import RequestInvalid
 
 FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 15.0
-"""Seconds between two looks for a trace of a request."""
+"""Seconds between two looks for a trace of a request, where the run's own loops make no pause."""
+_MOST_GROWTH = 40
 WAYS = ("reconcile", "retry", "skip", "fail")
 
 
@@ -78,13 +79,20 @@ def looked(course: Course, doubt: Doubt, result: Result, now: float) -> None:
     course.state.records.append(
         records.Looked(now, doubt.effect.id, step.step_id, status, criteria, passed, frame.caller)
     )
+    ambiguous = bool(response is not None and rule.ambiguous) and course.state.judged(rule.ambiguous, now)[1]
     if passed:
         outputs = course.state.outputs_of(rule.outputs, step, now)
         _back_to_the_step(course, doubt)
         course.ended(step, StepStatus.SUCCEEDED, (), None, now, outputs=outputs)
         return
-    left = doubt.announced + rule.within - now
-    if left > 0:
+    try:
+        left = doubt.announced + _within(course, rule) - now
+    except RequestInvalid as error:
+        _give_up(course, doubt, f"it could not be found out: {error.message}", now)
+        return
+    if ambiguous and known:
+        _give_up(course, doubt, "what was found may have come of something else", now)
+    elif left > 0:
         _look_later(course, doubt, left, now)
     elif known and doubt.retry:
         send_again(course)
@@ -92,9 +100,17 @@ def looked(course: Course, doubt: Doubt, result: Result, now: float) -> None:
         _give_up(course, doubt, f"no trace of it was found{why}" if known else f"it could not be found out{why}", now)
 
 
+def _within(course: Course, rule: Reconcile) -> float:
+    if rule.within_given is None:
+        return rule.within
+    return seconds_of(rule.within_given, "`within` of x-treadle-reconcile", course.state.frame.context) or 0.0
+
+
 def _look_later(course: Course, doubt: Doubt, left: float, now: float) -> None:
     frame = course.state.frame
-    pause = min(FIRST_PAUSE * POLL_BACKOFF ** (doubt.looks - 1), LONGEST_PAUSE, left)
+    limits = course.limits
+    first = limits.poll_interval or FIRST_PAUSE
+    pause = min(first * POLL_BACKOFF ** min(doubt.looks - 1, _MOST_GROWTH), max(limits.poll_max_interval, first), left)
     course.effect = Sleep(f"{_effect_id(doubt)}/wait", doubt.effect.step_id, pause, "reconcile")
     frame.leave_message()
     step_id, workflow_id = course.state.step.step_id, frame.workflow.workflow_id

@@ -128,7 +128,9 @@ class Run:
             course.state.frame.pace.slept()
             course.due = True
         elif isinstance(result, HttpResponse):
-            course.answered(effect.request, result, now)
+            open_because = course.answered(effect, result, now)
+            if open_because is not None:
+                doubt.begin(course, effect, open_because, now)
         elif isinstance(result, HttpFailed) and result.sent and not effect.idempotent:
             doubt.begin(course, effect, result.message, now)
         elif isinstance(result, HttpFailed):
@@ -196,6 +198,8 @@ class Run:
         if self.outcome is not None:
             return []
         self.withdrawn = False
+        if status == "limited" and self._course.doubt is not None:
+            status = "in-doubt"  # that the time is over answers no question
         self._course.state.records = [records.Stopped(now, status, error)]
         effect = self._course.effect
         if status == "in-doubt" and isinstance(effect, SendHttp) and self._course.doubt is None:

@@ -126,6 +126,9 @@ class Reconcile(Struct, frozen=True, gc=False):
         criteria: all hold where the request took effect.
         outputs: what the step gives then.
         within: for how many seconds after the announcement a trace may be late.
+        within_given: what gives those seconds in place of `within`.
+        ambiguous: all hold where further looks would not tell either.
+        unanswered: all hold, or cannot be told, where an answer that is no success leaves it as open as none.
         otherwise: what follows where there is no trace: `in-doubt`, or `retry` where that proves that it took no effect.
     """
 
@@ -134,6 +137,9 @@ class Reconcile(Struct, frozen=True, gc=False):
     outputs: tuple[tuple[str, Payload], ...] = ()
     within: float = 0.0
     otherwise: str = "in-doubt"
+    within_given: Payload | None = None
+    ambiguous: tuple[Test, ...] = ()
+    unanswered: tuple[Test, ...] = ()
 
 
 class StepKey(Struct, frozen=True, gc=False):
@@ -144,7 +150,10 @@ class StepKey(Struct, frozen=True, gc=False):
 
 
 class Step(Struct, frozen=True, gc=False):
-    """A step: the call, what makes it succeed, what follows, and what it gives; `timeout` in seconds."""
+    """A step: the call, what makes it succeed, what follows, and what it gives; `timeout` in seconds.
+
+    `timeout_given` gives them in its place (`x-treadle-timeout`).
+    """
 
     step_id: str
     call: Call | WorkflowCall
@@ -156,6 +165,7 @@ class Step(Struct, frozen=True, gc=False):
     poll: Poll | None = None
     depends_on: tuple[StepKey, ...] = ()
     reconcile: Reconcile | None = None
+    timeout_given: Payload | None = None
 
     def calls(self) -> Iterator[Call]:
         """Give the calls of operations: its own, and that of its rule."""

@@ -10,7 +10,9 @@ from treadle.engine.actions import read_criteria
 from treadle.engine.calls import read_call
 from treadle.engine.names import near
 from treadle.engine.scope import Scope
+from treadle.engine.seconds import read_seconds
 from treadle.engine.undescribed import FIELD
+from treadle.expressions.payload import Constant
 from treadle.sources.request import IDEMPOTENT_METHODS, SAFE_METHODS
 
 
@@ -48,7 +50,8 @@ def read_reconcile(
             at=rule.at,
         ),
     )
-    criteria = read_criteria(inner, rule.criteria, number)
+    criteria, ambiguous = (read_criteria(inner, tests, number) for tests in (rule.criteria, rule.ambiguous))
+    within = read_seconds(scope, rule.within, (*rule.at, "within"), number)
     outputs = inner.outputs(rule.outputs, rule.at, number)
     _check_outputs(scope, step, rule)
     if not isinstance(asked, program.Call):
@@ -59,7 +62,13 @@ def read_reconcile(
         return None
     if call is not None and call.given:
         asked = structs.replace(asked, given=_given(asked, call.given))
-    return program.Reconcile(asked, criteria, outputs, float(rule.within), rule.otherwise)
+    number_of_seconds = within.value if isinstance(within, Constant) else 0.0
+    return program.Reconcile(
+        asked, criteria, outputs, float(number_of_seconds), rule.otherwise,
+        within_given=None if isinstance(within, Constant) else within,
+        ambiguous=ambiguous,
+        unanswered=read_criteria(scope, rule.unanswered, number),
+    )  # fmt: skip
 
 
 def _given(asked: program.Call, of_step: tuple[program.Given, ...]) -> tuple[program.Given, ...]:

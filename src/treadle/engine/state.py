@@ -241,6 +241,10 @@ class State:
         """Say whether all criteria can be evaluated."""
         return all(verdict.evaluated for verdict in self._check(tests, now, explained=False))
 
+    def may_hold(self, tests: tuple[Test, ...], now: float) -> bool:
+        """Say whether there are criteria, and none of them can be told not to hold."""
+        return bool(tests) and all(v.passed or not v.evaluated for v in self._check(tests, now, explained=False))
+
     def matching(self, actions: tuple[Action, ...], now: float) -> tuple[Action | None, str]:
         """Give the first action whose criteria all hold, and why one before it could not be evaluated."""
         unevaluated = ""

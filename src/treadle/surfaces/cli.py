@@ -25,9 +25,9 @@ from treadle.surfaces.streams import colour, prepare_streams, say, tell
 from treadle.version import __version__
 
 if TYPE_CHECKING:
-    from treadle.api import Runner
     from treadle.drivers.documents import LoadedDocument
     from treadle.drivers.prepared import Prepared
+    from treadle.runner import Runner
     from treadle.surfaces.bodyfolder import BodyFolder
     from treadle.surfaces.inputs import Given
 
@@ -141,10 +141,10 @@ def _variable(option: str, variable: str) -> str | None:
 async def _run_with(
     document: str, workflow: str | None, given: "Given", results: Results, options: dict[str, Any]
 ) -> int:
-    from treadle.api import Runner  # noqa: PLC0415
     from treadle.drivers.journals.place import state_file  # noqa: PLC0415
     from treadle.drivers.run import Interruption  # noqa: PLC0415
     from treadle.drivers.transport import preload  # noqa: PLC0415
+    from treadle.runner import Runner  # noqa: PLC0415
     from treadle.surfaces.running import exit_code, forget_old, nothing_sent, show_outcome, stopping, watched  # noqa: PLC0415
 
     shown = {name: options.pop(name) for name in ("quiet", "verbose")}
@@ -180,9 +180,9 @@ async def _complete(runner: "Runner", loaded: "LoadedDocument", workflow: str | 
     """Ask whoever sits at a terminal for the secret inputs that have to be given and are not."""
     if sys.stdin is None or not sys.stdin.isatty():
         return given
-    from treadle.api import only_workflow  # noqa: PLC0415
     from treadle.drivers.origins import PROMPT  # noqa: PLC0415
     from treadle.engine.entry import lacking  # noqa: PLC0415
+    from treadle.runner import only_workflow  # noqa: PLC0415
     from treadle.surfaces.asking import asked  # noqa: PLC0415
 
     program, _ = await runner.check(loaded, workflow or only_workflow(loaded))
@@ -329,9 +329,9 @@ def _show(document: str, workflow: str | None, form: str, options: dict[str, Any
 
 
 async def _shown(document: str, workflow: str | None, options: dict[str, Any], *, listed: bool) -> dict[str, Any]:
-    from treadle.api import Runner  # noqa: PLC0415
     from treadle.engine.secrets import Secrets  # noqa: PLC0415
     from treadle.errors import RunRefused  # noqa: PLC0415
+    from treadle.runner import Runner  # noqa: PLC0415
     from treadle.surfaces.show import shown  # noqa: PLC0415
 
     async with Runner(**options) as runner:

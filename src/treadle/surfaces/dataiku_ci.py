@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from treadle.surfaces.dataiku_target import Ended
 from treadle.surfaces.dataiku_view import ended_lines
+from treadle.vendors.dataiku.scenario import Ended
 
 
 def junit(ended: Sequence[Ended]) -> bytes:

@@ -48,12 +48,13 @@ def _call(bundle: Bundle, row: Command, options: dict[str, Any]) -> int:
 
 
 async def _called(bundle: Bundle, row: Command, inputs: dict[str, Any], server: Any, *, as_json: bool) -> int:
-    from treadle.api import Runner  # noqa: PLC0415
-    from treadle.surfaces.dataiku_phases import Phases  # noqa: PLC0415
+    from treadle.runner import Runner  # noqa: PLC0415
     from treadle.surfaces.report import json_text, write_problem  # noqa: PLC0415
+    from treadle.vendors.dataiku.work import Server, Work  # noqa: PLC0415
 
     async with Runner(**server.options) as runner:
-        phase = await Phases(runner, await runner.load(bundle.name), server).run(row.workflow, inputs)
+        work = Work(runner, await runner.load(bundle.name), Server(server.root, server.scheme))
+        phase = await work.read(row.workflow, inputs)
     if not phase.succeeded:
         message, hint = phase.problem
         write_problem(message, hint, sys.stderr)

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -11,56 +10,22 @@ from typing import Any, NamedTuple
 
 import click
 
-from treadle.surfaces.dataiku_options import SERVER_OPTIONS, Server, server_of
+from treadle.surfaces.dataiku_options import (
+    SERVER_OPTIONS,
+    SHOW_OPTIONS,
+    START_OPTIONS,
+    WAIT_OPTIONS,
+    Server,
+    server_of,
+)
 from treadle.surfaces.guard import guarded
-from treadle.surfaces.interrupt import SIGNALS, handed_to
-from treadle.surfaces.options import SOME, Line, Seconds, with_options
+from treadle.surfaces.interrupt import SIGNALS
+from treadle.surfaces.options import with_options
 from treadle.surfaces.streams import say, silence, tell
 
 EXIT_CODES = (
     "Exit codes: 0 SUCCESS and WARNING, 1 FAILED, 2 refused (nothing was triggered), 3 time-out, 4 in doubt, 5 ABORTED, "
     "6 the trigger was cancelled, 7 WARNING under --fail-on-warning, 130 or 143 interrupted; with several the worst."
-)
-START_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("from", {"metavar": "FILE", "help": "More scenarios, PROJECT.SCENARIO a line; - for stdin."}),
-    (
-        "param",
-        {
-            "type": Line(),
-            "multiple": True,
-            "metavar": "NAME=VALUE",
-            "help": "A parameter of the trigger: NAME=text or NAME:=json.",
-        },
-    ),
-    ("params", {"metavar": "FILE", "help": "A JSON object of trigger parameters; - for stdin."}),
-    (
-        "when-busy",
-        {
-            "type": click.Choice(["fail", "wait", "attach"]),
-            "default": "fail",
-            "help": "A scenario that is running already: give up, run after it, or follow that run.",
-        },
-    ),
-    ("no-wait", {"is_flag": True, "help": "Trigger only, and print what `wait` takes."}),
-    ("detach", {"is_flag": True, "help": "Wait for the start only, and print what `wait` takes."}),
-    ("dry-run", {"is_flag": True, "help": "Say what would be triggered; send nothing."}),
-)
-WAIT_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("concurrency", {"type": SOME, "metavar": "N", "help": "Scenarios at once; all of them without it."}),
-    ("fail-fast", {"is_flag": True, "help": "Begin no more after one that did not succeed; wait for those begun."}),
-    ("timeout", {"type": Seconds(zero=False), "metavar": "S", "help": "Limit of each scenario, in seconds."}),
-    (
-        "start-timeout",
-        {"type": Seconds(zero=False), "default": 120.0, "metavar": "S", "help": "Limit from the trigger to its run."},
-    ),
-    ("abort-on-timeout", {"is_flag": True, "help": "Abort the run when its time is over."}),
-    ("abort-on-interrupt", {"is_flag": True, "help": "Abort the runs at Ctrl-C or SIGTERM."}),
-    ("fail-on-warning", {"is_flag": True, "help": "Exit code 7 for WARNING."}),
-    ("junit", {"metavar": "FILE", "help": "Write a JUnit report."}),
-    ("gitlab-annotations", {"metavar": "FILE", "help": "Write links for artifacts:reports:annotations of GitLab."}),
-)
-SHOW_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("json", {"is_flag": True, "help": "One JSON object a scenario, each in a line, as it ends."}),
 )
 
 
@@ -94,7 +59,8 @@ def run(scenarios: tuple[str, ...], **options: Any) -> None:
 def wait(runs: tuple[str, ...], **options: Any) -> None:
     """Go on waiting for runs that were triggered before.
 
-    RUN is PROJECT.SCENARIO/RUN_ID, or PROJECT.SCENARIO/TRIGGER/FIRE, as `run --detach` and `run --no-wait` print it.
+    RUN is PROJECT.SCENARIO/RUN_ID, or PROJECT.SCENARIO/TRIGGER/FIRE, as `run --detach` and `run --no-wait` print it, or
+    the id of a durable run in `treadle runs list`, which then goes on where it stood.
 
     \b
     Example:
@@ -117,6 +83,9 @@ class Job(NamedTuple):
     verbose: bool
     junit: Path | None
     gitlab: Path | None
+    state: str | None
+    journal: Path | None
+    keep: float | None
 
 
 def _run(scenarios: tuple[str, ...], options: dict[str, Any]) -> int:
@@ -141,15 +110,18 @@ def _wait(runs: tuple[str, ...], options: dict[str, Any]) -> int:
 
 
 def _job(wanted: list[Any], options: dict[str, Any], *, fresh: bool, **more: Any) -> Job:
-    from treadle.surfaces.dataiku_course import Wishes  # noqa: PLC0415
+    from treadle.drivers.journals.place import state_file  # noqa: PLC0415
     from treadle.surfaces.reportfile import report_file  # noqa: PLC0415
+    from treadle.vendors.dataiku.scenario import Wishes  # noqa: PLC0415
 
     names = ("timeout", "start_timeout", "abort_on_timeout", "abort_on_interrupt", "fail_on_warning")
-    wishes = Wishes(**more, **{name: options[name] for name in names})
+    durable = not options["no_journal"]
+    wishes = Wishes(**more, **{name: options[name] for name in names}, durable=durable)
     return Job(
         wanted, wishes, server_of(options), fresh, options["concurrency"], options["fail_fast"], options["json"],
         options["quiet"], options["verbose"], report_file(options["junit"], "--junit"),
         report_file(options["gitlab_annotations"], "--gitlab-annotations"),
+        options["state"], state_file(options["state"]) if durable else None, options["keep"],
     )  # fmt: skip
 
 
@@ -171,38 +143,51 @@ def _show_plan(job: Job) -> int:
 
 
 async def _all(job: Job) -> int:
-    from treadle.api import Runner  # noqa: PLC0415
-    from treadle.surfaces.dataiku_course import Course  # noqa: PLC0415
-    from treadle.surfaces.dataiku_phases import Phases  # noqa: PLC0415
-    from treadle.surfaces.dataiku_target import worst  # noqa: PLC0415
+    from treadle.runner import Runner  # noqa: PLC0415
+    from treadle.surfaces.running import forget_old, nothing_sent, stopping  # noqa: PLC0415
+    from treadle.vendors.dataiku.scenario import worst  # noqa: PLC0415
 
     if job.server.options["insecure"] and not job.quiet:
         tell(say, "warning[insecure]: TLS certificates are not verified")
-    async with Runner(**job.server.options) as runner:
+    async with Runner(journal=job.journal, **job.server.options) as runner:
         document = await runner.load("dataiku")
-        courses = [
-            Course(target, Phases(runner, document, job.server), job.server.root, job.wishes) for target in job.targets
-        ]
-        received: list[signal.Signals] = []
-
-        def stop(number: signal.Signals) -> None:
-            received.append(number)
-            for course in courses:
-                course.signal_code = SIGNALS[number]
-                course.phases.stop()
-
+        with nothing_sent():
+            runner.open_journal()
+        courses = [await _course(job, target, runner, document) for target in job.targets]
         view = _view(job, courses)
-        for course in courses:
-            course.watcher = view
+        interruptions = [course.work.interruption for course in courses]
         try:
-            with handed_to(asyncio.get_running_loop(), stop):
+            with stopping(interruptions, kept=job.journal is not None) as received:
+                for course in courses:
+                    course.watcher, course.work.signals = view, received
                 ended = await _together(job, courses)
         finally:
             view.close()
+        journal = runner.open_journal()
+        if job.keep is not None and journal is not None:
+            await forget_old(journal, job.keep)
     _tell_the_pipeline(job, ended)
     if not job.as_json:
         _print_all(ended)
     return SIGNALS[received[0]] if received else worst(entry.exit_code for entry in ended)
+
+
+async def _course(job: Job, target: Any, runner: Any, document: Any) -> Any:
+    from treadle.errors import RunRefused  # noqa: PLC0415
+    from treadle.vendors.dataiku.course import Course, taken_up  # noqa: PLC0415
+    from treadle.vendors.dataiku.work import Server as Place  # noqa: PLC0415
+    from treadle.vendors.dataiku.work import Work  # noqa: PLC0415
+
+    work = Work(runner, document, Place(job.server.root, job.server.scheme))
+    if not isinstance(target, str):
+        return Course(target, work, job.wishes)
+    journal = runner.open_journal()
+    if journal is None:
+        raise RunRefused(f"there is no journal that would have run '{target}'", hint="leave out --no-journal")
+    from treadle.drivers.runs import found  # noqa: PLC0415
+
+    kept = await journal.read((await found(journal, target)).run_id)
+    return taken_up(kept, job.server.options["server"], work, job.wishes)
 
 
 def _view(job: Job, courses: Sequence[Any]) -> Any:
@@ -214,11 +199,15 @@ def _view(job: Job, courses: Sequence[Any]) -> Any:
     if job.quiet:
         return NoView()
     live = sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
-    return LiveView(courses) if live and not job.verbose else PlainView(verbose=job.verbose)
+    if live and not job.verbose:
+        return LiveView(courses)
+    return PlainView(verbose=job.verbose, folded=os.environ.get("GITLAB_CI") == "true")
 
 
 async def _together(job: Job, courses: Sequence[Any]) -> list[Any]:
     """Look at all scenarios before one is triggered, then follow them all."""
+    from treadle.surfaces.running import at_this_place  # noqa: PLC0415
+
     gate = asyncio.Semaphore(job.concurrency or len(courses))
     failed = False
 
@@ -229,10 +218,11 @@ async def _together(job: Job, courses: Sequence[Any]) -> list[Any]:
     async def follow(course: Any) -> None:
         nonlocal failed
         async with gate:
-            if course.phases.stopped or (job.fail_fast and failed):
+            if course.work.stopped or (job.fail_fast and failed):
                 course.skipped("another scenario did not succeed")
             else:
                 await (course.follow() if job.fresh else course.waited())
+        course.ended.hint = at_this_place(course.ended.hint, job.state)
         failed = failed or course.ended.exit_code != 0
         if job.as_json:
             _print_json(course.ended)
@@ -264,9 +254,9 @@ def _print(text: str) -> None:
 
 
 def _print_all(ended: Sequence[Any]) -> None:
-    from treadle.surfaces.dataiku_target import Target  # noqa: PLC0415
     from treadle.surfaces.dataiku_view import ended_lines  # noqa: PLC0415
     from treadle.surfaces.report import write_problem  # noqa: PLC0415
+    from treadle.vendors.dataiku.scenario import Target  # noqa: PLC0415
 
     said = set()  # what concerns the server is said once, not for each scenario
     for entry in ended:

@@ -1,74 +1,14 @@
-"""What the commands are about: scenarios, runs and fires as people write them, and how a scenario ended."""
+"""What the commands are about: scenarios, runs, fires and parameters as people write them."""
 
+import re
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from treadle.errors import RunRefused
-
-OUTCOME_CODES = {"SUCCESS": 0, "WARNING": 0, "FAILED": 1, "ABORTED": 5}
-REFUSED, FAILED, TIMED_OUT, IN_DOUBT, CANCELLED, WARNED = 2, 1, 3, 4, 6, 7
-BADNESS = (0, WARNED, CANCELLED, 5, FAILED, TIMED_OUT, REFUSED, IN_DOUBT, 130, 143)
-"""Exit codes from the best to the worst: what is not known is worse than what is."""
-
-
-class Target(NamedTuple):
-    """A scenario, with the run or fire of it that is meant where one is."""
-
-    project: str
-    scenario: str
-    trigger: str | None = None
-    fire: str | None = None
-    run: str | None = None
-
-    @property
-    def name(self) -> str:
-        """PROJECT.SCENARIO."""
-        return f"{self.project}.{self.scenario}"
-
-    @property
-    def token(self) -> str:
-        """What `treadle dataiku wait` takes: the run where it is known, else the fire."""
-        if self.run is not None:
-            return f"{self.name}/{self.run}"
-        return f"{self.name}/{self.trigger}/{self.fire}" if self.fire is not None else self.name
-
-
-class Ended(msgspec.Struct, kw_only=True, rename="camel"):
-    """How a scenario ended, as `--json` gives it; durations in seconds, times in epoch milliseconds.
-
-    Attributes:
-        outcome: of the run, as DSS says it; None where there is none or it is not known.
-        status: succeeded, warning, failed, aborted, cancelled, timed-out, in-doubt, interrupted, refused, triggered,
-            started, skipped.
-    """
-
-    project: str
-    scenario: str
-    status: str
-    exit_code: int
-    outcome: str | None = None
-    run_id: str | None = None
-    trigger_id: str | None = None
-    trigger_run_id: str | None = None
-    start: int | None = None
-    end: int | None = None
-    duration: float | None = None
-    url: str | None = None
-    error: dict[str, Any] | None = None
-    jobs: list[str] = []
-    log: list[str] = []
-    message: str | None = None
-    hint: str | None = None
-    resume: str | None = None
-
-
-def worst(codes: Iterable[int]) -> int:
-    """Give the worst exit code of several."""
-    return max(codes, key=BADNESS.index, default=0)
+from treadle.vendors.dataiku.scenario import Target
 
 
 def targets(arguments: tuple[str, ...], file: str | None) -> list[Target]:
@@ -108,14 +48,17 @@ def _pairs(words: tuple[str, ...], where: str = "") -> list[Target]:
     return [Target(pair[0], pair[1]) for pair in pairs]
 
 
-def waited(tokens: tuple[str, ...]) -> list[Target]:
-    """Read what is waited for: PROJECT.SCENARIO/RUN_ID, or PROJECT.SCENARIO/TRIGGER/FIRE.
+def waited(tokens: tuple[str, ...]) -> list[Target | str]:
+    """Read what is waited for: PROJECT.SCENARIO/RUN_ID, PROJECT.SCENARIO/TRIGGER/FIRE, or the id of a durable run.
 
     Raises:
         RunRefused: one is neither.
     """
-    found = []
+    found: list[Target | str] = []
     for token in tokens:
+        if re.fullmatch("[0-9a-f]{1,16}", token):
+            found.append(token)
+            continue
         name, *rest = token.split("/")
         pair = name.split(".")
         if len(pair) != 2 or not all([*pair, *rest]) or len(rest) not in (1, 2):

@@ -7,10 +7,10 @@ from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from treadle.diagnostics import printable
 from treadle.engine.journal import Record, StepBegan, StepEnded, Waiting
-from treadle.surfaces.dataiku_course import Course
-from treadle.surfaces.dataiku_target import Ended
 from treadle.surfaces.report import describe, what_begins
 from treadle.surfaces.streams import Lenient, say, tell
+from treadle.vendors.dataiku.course import Course
+from treadle.vendors.dataiku.scenario import Ended
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,6 +19,10 @@ _STYLES = {
     "SUCCESS": "green", "WARNING": "yellow", "FAILED": "red", "ABORTED": "red", "running": "cyan", "waiting": "dim",
     "refused": "red", "timed-out": "red", "in-doubt": "red", "cancelled": "yellow", "interrupted": "yellow",
 }  # fmt: skip
+
+
+_SECTION = "treadle_progress"
+"""The name of the section in the log of a GitLab job."""
 
 
 class View(Protocol):
@@ -48,11 +52,17 @@ class NoView:
 
 
 class PlainView:
-    """A line for each change; each request and pause with `verbose`."""
+    """A line for each change; each request and pause with `verbose`; in a section that is folded, as GitLab shows it."""
 
-    def __init__(self, *, verbose: bool) -> None:
+    def __init__(self, *, verbose: bool, folded: bool = False) -> None:
         self._verbose = verbose
+        self._folded = folded
         self._said: dict[str, str] = {}
+        if folded:
+            tell(
+                say,
+                f"\x1b[0Ksection_start:{time.time():.0f}:{_SECTION}[collapsed=true]\r\x1b[0KDSS scenarios: progress",
+            )
 
     def changed(self, course: Course) -> None:
         """Write a line where there is news."""
@@ -73,16 +83,20 @@ class PlainView:
             tell(say, printable(f"{course.target.name}: waiting {record.seconds:.1f} s ({record.reason})"))
 
     def _line(self, course: Course) -> str:
-        if course.trouble:
-            return f"{course.trouble}; looking again"
-        if course.state == "running" and course.step:
-            return f"running: {course.step}"
-        if course.state == "running":
-            return "" if self._said.get(course.target.name, "").startswith("run") else f"run {course.target.run}"
-        return "triggered" if course.state == "triggered" else "" if course.ended is not None else course.state
+        progress = course.progress
+        if progress.trouble:
+            return f"{progress.trouble}; looking again"
+        if progress.state == "running" and progress.step:
+            return f"running: {progress.step}"
+        if progress.state == "running":
+            said = self._said.get(course.target.name, "").startswith("run")
+            return "" if said or progress.target.run is None else f"run {progress.target.run}"
+        return "triggered" if progress.state == "triggered" else "" if course.ended is not None else progress.state
 
     def close(self) -> None:
-        """Nothing is left open."""
+        """End the section."""
+        if self._folded:
+            tell(say, f"\x1b[0Ksection_end:{time.time():.0f}:{_SECTION}\r\x1b[0K")
 
 
 class LiveView:
@@ -114,8 +128,9 @@ class LiveView:
         for heading in ("scenario", "state", "elapsed", "step"):
             table.add_column(heading)
         for course in self._courses:
-            state = Text(course.state, style=_STYLES.get(course.state, "blue"))
-            table.add_row(Text(course.target.name), state, elapsed(course), Text(course.trouble or course.step))
+            progress = course.progress
+            state = Text(progress.state, style=_STYLES.get(progress.state, "blue"))
+            table.add_row(Text(course.target.name), state, elapsed(course), Text(progress.trouble or progress.step))
         return table
 
     def close(self) -> None:
@@ -131,7 +146,7 @@ def elapsed(course: Course) -> str:
         passed = course.ended.duration
     else:
         passed = time.monotonic() - course.began
-    return f"{passed:.0f} s" + (f" of about {course.average:.0f} s" if course.average else "")
+    return f"{passed:.0f} s" + (f" of about {course.progress.average:.0f} s" if course.progress.average else "")
 
 
 def ended_lines(ended: Ended) -> list[str]:

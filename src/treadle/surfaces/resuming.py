@@ -12,13 +12,13 @@ import click
 import msgspec
 from msgspec import Struct, structs
 
-from treadle.api import Runner
 from treadle.drivers import runs
 from treadle.drivers.kept import options_again
 from treadle.drivers.origins import PROMPT, typed_in
 from treadle.drivers.run import Interruption
 from treadle.drivers.transport import preload
 from treadle.errors import JournalFailed, RunRefused, TreadleError
+from treadle.runner import Runner
 from treadle.surfaces.guard import EXIT_FAILED, EXIT_INVALID
 from treadle.surfaces.inputs import given_inputs
 from treadle.surfaces.options import again_options

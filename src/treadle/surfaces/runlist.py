@@ -15,6 +15,7 @@ from treadle.drivers.run import SystemClock
 from treadle.drivers.timeline import event, shown_records
 from treadle.engine.secrets import Secrets
 from treadle.errors import RunRefused
+from treadle.expressions.words import shortened
 from treadle.surfaces.report import PlainProgress, counted, json_line
 from treadle.surfaces.running import nothing_sent, print_value
 from treadle.surfaces.streams import say, tell
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from treadle.drivers.journals.protocol import Entry, Journal
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
-_HEADINGS = ("RUN", "STATUS", "AGE", "WORKFLOW", "STEP")
+_HEADINGS = ("RUN", "STATUS", "AGE", "WORKFLOW", "STEP", "INPUTS")
+_WIDTH = 60
+"""How many characters of its inputs are shown of a run in a list."""
 
 
 @asynccontextmanager
@@ -51,11 +54,12 @@ async def show_list(
     """List runs."""
     async with opened(state) as journal:
         entries = (await runs.listed(journal, status, workflow))[:limit]
+        inputs = await journal.inputs([entry.run_id for entry in entries])
     if json:
-        print_value([runs.as_json(entry) for entry in entries])
+        print_value([{**runs.as_json(entry), "inputs": inputs.get(entry.run_id, {})} for entry in entries])
         return 0
     now = time.time()
-    rows = [_HEADINGS, *(_row(entry, now) for entry in entries)]
+    rows = [_HEADINGS, *((*_row(entry, now), _about(inputs.get(entry.run_id, {}))) for entry in entries)]
     if entries:
         _print_table(rows)
     else:
@@ -68,6 +72,13 @@ def _row(entry: "Entry", now: float) -> tuple[str, ...]:
     if entry.status == "waiting" and entry.until is not None:
         step += f" (for {age(max(0.0, entry.until - now))})"
     return entry.run_id, entry.status, age(now - entry.began), entry.workflow_id, step
+
+
+def _about(inputs: dict[str, Any]) -> str:
+    """Tell runs of one workflow from each other: by the inputs that are short."""
+    told = {name: value for name, value in inputs.items() if isinstance(value, str | int | float)}
+    words = [f"{name}={value if isinstance(value, str) else json_line(value)}" for name, value in told.items()]
+    return shortened(" ".join(words), _WIDTH)
 
 
 def _print_table(rows: Iterable[tuple[str, ...]]) -> None:

@@ -1,6 +1,7 @@
 """MemoryJournal: durable runs of one process, for tests and for those who bring a store of their own later."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -120,6 +121,11 @@ class MemoryJournal:
     async def entries(self) -> list[Entry]:
         """Give all runs, the latest first."""
         return [self._entry(run) for run in reversed(self._runs.values())]
+
+    async def inputs(self, run_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Give the inputs that runs began with."""
+        known = {run_id: self._runs[run_id] for run_id in run_ids if run_id in self._runs}
+        return {run_id: msgspec.json.decode(run.start, type=Start).inputs for run_id, run in known.items()}
 
     def _entry(self, run: _Run) -> Entry:
         start, place = msgspec.json.decode(run.start, type=Start), run.place

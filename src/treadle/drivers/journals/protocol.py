@@ -125,6 +125,9 @@ class Journal(Protocol):
     async def entries(self) -> list[Entry]:
         """Give all runs, the latest first."""
 
+    async def inputs(self, run_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Give the inputs that runs began with, by their ids, without those that are secret."""
+
     async def cancel(self, run_id: str) -> None:
         """Ask whoever drives the run to cancel it.
 

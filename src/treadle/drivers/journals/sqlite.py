@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -86,6 +86,10 @@ class SqliteJournal:
         """Give all runs, the latest first."""
         return await self._in_thread(self._store.entries)
 
+    async def inputs(self, run_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Give the inputs that runs began with."""
+        return await self._in_thread(lambda: self._inputs(run_ids))
+
     async def cancel(self, run_id: str) -> None:
         """Ask whoever drives the run to cancel it."""
         await self._in_thread(lambda: self._store.cancel(run_id))
@@ -131,6 +135,13 @@ class SqliteJournal:
             known = self._programs[id(program)] = (program, digest, self._store.sealer.seal(digest, body))
         return known[1], known[2]
 
+    def _inputs(self, run_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        sealed = self._store.starts(run_ids)
+        return {run_id: self._opened(run_id, start).inputs for run_id, start in sealed}
+
+    def _opened(self, run_id: str, start: bytes) -> _Inputs:
+        return msgspec.json.decode(self._store.sealer.open(run_id, start), type=_Inputs)
+
     def _claimed(self, run_id: str) -> tuple[Kept, Place]:
         self._store.claim(run_id)
         try:
@@ -146,7 +157,7 @@ class SqliteJournal:
                 if len(self._known) >= _MOST_PROGRAMS:
                     self._known.clear()
                 self._known[row.digest] = msgspec.json.decode(sealer.open(row.digest, row.program), type=Program)
-            rest = msgspec.json.decode(sealer.open(run_id, row.start), type=_Inputs)
+            rest = self._opened(run_id, row.start)
             lines = [line for turn in row.turns for line in sealer.open(run_id, turn).split(b"\n")]
             records = tuple(map(read, lines))
         except (msgspec.DecodeError, msgspec.ValidationError) as error:

@@ -1,8 +1,9 @@
 """The file of SqliteJournal: its tables and statements, what its errors mean. No event loop, one thread at a time."""
 
+import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -334,6 +335,14 @@ class Store:
             state = place.state(driven=self._driven(owner, known))
             found.append(Entry(run_id, workflow_id, state, began, step, until, at or began, ended))
         return found
+
+    def starts(self, run_ids: Sequence[str]) -> list[tuple[str, bytes]]:
+        """Give what runs started from, by their ids."""
+        wanted = json.dumps(run_ids)
+        with self._explained("cannot be read"):
+            return self._connection.execute(
+                "SELECT id, start FROM runs WHERE id IN (SELECT value FROM json_each(?))", (wanted,)
+            ).fetchall()
 
     def _run(self, run_id: str) -> tuple[int, str | None]:
         row = self._connection.execute("SELECT number, owner FROM runs WHERE id = ?", (run_id,)).fetchone()

@@ -3,7 +3,7 @@
 The names are those of the official client: `DKU_DSS_URL`, `DKU_API_KEY`, `~/.dataiku/config.json`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -53,9 +53,17 @@ class Connection(NamedTuple):
         """The base URL of the public API."""
         return self.root + API
 
-    def credentials(self, scheme: Scheme) -> dict[str, Any]:
-        """Give the credentials for a Runner; before DSS 13.1 the key is the user name of Basic, without a password."""
-        return {"bearer": self.key} if scheme == "bearer" else {"basic": {"username": self.key, "password": ""}}
+    def credentials(self, scheme: Scheme, environment: MutableMapping[str, str]) -> dict[str, Any]:
+        """Give the credentials for a Runner; before DSS 13.1 the key is the user name of Basic, without a password.
+
+        The key is put into the environment, and they say that it stands there: that is what a journal may keep of it.
+        """
+        from treadle.drivers.credentials import parsed  # noqa: PLC0415 - help does without it
+
+        environment[KEY_VARIABLE] = self.key
+        if scheme == "bearer":
+            return dict(parsed([f"bearer=env:{KEY_VARIABLE}"]))
+        return {"basic": {**parsed([f"basic.username=env:{KEY_VARIABLE}"])["basic"], "password": ""}}
 
 
 def find_connection(server: str | None, instance: str | None, environment: Mapping[str, str], file: Path) -> Connection:

@@ -39,13 +39,19 @@ class LastAnswer:
 
     @property
     def body(self) -> Any:
-        """The JSON object of the answer, or None where it is none."""
+        """The JSON value of the answer, or None where it is none."""
         if not isinstance(self.answer, HttpResponse):
             return None
         try:
             return json.loads(self.answer.body)
         except ValueError:
             return None
+
+    @property
+    def items(self) -> list[Any] | None:
+        """The JSON array of the answer, or None where it is none."""
+        body = self.body
+        return body if isinstance(body, list) else None
 
     @property
     def said(self) -> str:

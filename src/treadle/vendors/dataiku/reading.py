@@ -1,9 +1,9 @@
 """What is read from a finished run: its first error, its jobs, the end of its log, its page in DSS."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from treadle.surfaces.dataiku_target import Target
+from treadle.vendors.dataiku.scenario import Target
 
 MOST_LINES = 15
 """How many lines of the log are shown."""
@@ -39,13 +39,28 @@ def last_lines(log: Any) -> list[str]:
     return log.rstrip().splitlines()[-MOST_LINES:] if isinstance(log, str) else []
 
 
-def ours(runs: Iterable[Mapping[str, Any]], newest: str, params: Mapping[str, Any]) -> list[str]:
-    """Give the ids of the runs that may have come of a request: manual, newer, and with its parameters if any has them."""
-    triggers = {run["runId"]: run.get("trigger") or {} for run in runs if run["runId"] > newest}
-    manual = {
-        run: trigger for run, trigger in triggers.items() if (trigger.get("trigger") or {}).get("type") == "manual"
-    }
-    return [run for run, trigger in manual.items() if trigger.get("params") == params] or list(manual)
+def running(runs: Sequence[Mapping[str, Any]] | None) -> str | None:
+    """Give the id of the run that is on, of the last runs of a scenario, or None where there is none."""
+    return str(runs[0]["runId"]) if runs and not runs[0].get("result") else None
+
+
+def newer(runs: Iterable[Mapping[str, Any]], known: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Give the ids of the runs of the manual trigger that are not among those that were there before."""
+    before = {run["runId"] for run in known}
+    manual = (run for run in runs if ((run.get("trigger") or {}).get("trigger") or {}).get("type") == "manual")
+    return [run["runId"] for run in manual if run["runId"] not in before]
+
+
+def average(runs: Iterable[Mapping[str, Any]]) -> float | None:
+    """Give the seconds that runs took which are over, on average."""
+    took = [seconds for run in runs if run.get("result") and (seconds := seconds_of(run))]
+    return sum(took) / len(took) if took else None
+
+
+def step_under_way(steps: Iterable[Mapping[str, Any]]) -> str:
+    """Give the name of the step of a scenario that is on, or nothing."""
+    on = [run["step"] for run in steps if not run.get("result")]
+    return str(on[-1].get("name") or on[-1].get("id")) if on else ""
 
 
 def seconds_of(run: Mapping[str, Any]) -> float | None:
