@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.text import Text
@@ -51,19 +52,16 @@ ended to stdout. Its exit code here is 1, for one of them FAILED.
 
 def main() -> int:
     """Run the command twice and write the page and the picture."""
-    with running(clock=RealClock(speed=2), port=11200) as simulator:
-        own = {
-            "DKU_DSS_URL": simulator.url,
-            "DKU_API_KEY": "demo-key",
-            "COLUMNS": str(COLUMNS),
-            "TERM": "xterm-256color",
-        }
-        env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | own
-        frames = seen_on_a_terminal(env)
-    with running(clock=RealClock(speed=2), port=11200):
-        done = subprocess.run(
-            COMMAND, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
+    own = {"DKU_DSS_URL": "http://127.0.0.1:11200", "DKU_API_KEY": "demo-key"}
+    screen = {"COLUMNS": str(COLUMNS), "TERM": "xterm-256color"}
+    with TemporaryDirectory() as home:  # where the journal goes
+        env = {"PATH": os.environ["PATH"], "HOME": home, **own, **screen}
+        with running(clock=RealClock(speed=2), port=11200):
+            frames = seen_on_a_terminal(env)
+        with running(clock=RealClock(speed=2), port=11200):
+            done = subprocess.run(
+                COMMAND, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            )
     prompt = f"$ {' '.join(COMMAND)}"
     (DOCS / "transcript.md").write_text(PAGE.format(plain=f"{prompt}\n{done.stdout.rstrip()}"), "utf-8")
     middle = max(frames[:-1], key=lambda frame: (frame.count("running"), frames.index(frame)))

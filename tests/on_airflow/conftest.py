@@ -49,7 +49,8 @@ def home(tmp_path_factory):
             assert recipe in text, f"{name} has no {recipe}"
             text = text.replace(recipe, quick)
         (folder / "dags" / name).write_text(text, "utf-8")
-    shutil.copy(Path(__file__).with_name("other_dags.py"), folder / "dags")
+    for name in ("other_dags.py", "trigger.arazzo.yaml"):
+        shutil.copy(Path(__file__).with_name(name), folder / "dags")
     settings = {
         "AIRFLOW_HOME": str(folder),
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),

@@ -1,6 +1,7 @@
 """DAGs besides the recipes: a workflow that takes the key as a credential, and whose request may wait before it is sent."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from airflow.sdk import DAG
 
@@ -9,11 +10,11 @@ from treadle.airflow import WorkflowOperator
 with DAG("only_trigger", schedule=None, start_date=datetime(2026, 1, 1), catchup=False) as only_trigger:
     WorkflowOperator(
         task_id="trigger",
-        document="dataiku",
-        workflow_id="trigger-scenario",
-        inputs={"projectKey": "SALES", "scenarioId": "NIGHTLY", "params": {}},
+        document=str(Path(__file__).with_name("trigger.arazzo.yaml")),
+        inputs={"projectKey": "SALES", "scenarioId": "NIGHTLY"},
         connection_id="dss",
         credential_scheme="bearer",
+        options={"source": {"dss": "dataiku"}},
         retries=2,
         retry_delay=timedelta(0),
     )
