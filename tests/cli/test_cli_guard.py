@@ -45,7 +45,7 @@ def test_interrupted_while_standard_input_is_waited_for(tmp_path):
         assert process.stdout.read() == b""
 
 
-MODULES = ("click", "asyncio", "treadle.surfaces.guard", "treadle.errors", "treadle.api", "fast_yaml")
+MODULES = ("click", "asyncio", "treadle.surfaces.guard", "treadle.errors", "treadle.runner", "fast_yaml")
 SIGNALLED = """
 import os, signal, sys
 from treadle.__main__ import main
