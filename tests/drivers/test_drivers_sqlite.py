@@ -7,6 +7,7 @@ import base64
 import os
 import sqlite3
 import stat
+import threading
 
 import pytest
 from served import NOON
@@ -275,3 +276,31 @@ def test_what_is_kept_in_memory_is_bounded(path, monkeypatch):
         await journal.close()
 
     asyncio.run(write())
+
+
+def test_a_file_is_closed_after_the_thread_that_reads_it(path, monkeypatch):
+    _with_one_run(path)
+    begun, go_on, read = threading.Event(), threading.Event(), []
+
+    async def cancelled_while_it_reads():
+        journal = SqliteJournal(path)
+        entries = journal._store.entries
+
+        def slowly():
+            begun.set()
+            go_on.wait()
+            read.append(len(entries()))
+
+        monkeypatch.setattr(journal._store, "entries", slowly)
+        reading = asyncio.create_task(journal.entries())
+        await asyncio.to_thread(begun.wait)
+        reading.cancel()
+        closing = asyncio.create_task(journal.close())
+        await asyncio.wait([reading])
+        waits = not closing.done()
+        go_on.set()
+        await closing
+        assert waits
+
+    asyncio.run(cancelled_while_it_reads())
+    assert read == [1]

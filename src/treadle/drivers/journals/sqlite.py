@@ -108,7 +108,14 @@ class SqliteJournal:
             waiting = [future for _, _, future in self._waiting]
             await asyncio.gather(*waiting, *filter(None, [self._work_on]), return_exceptions=True)
             await asyncio.sleep(0)  # they are told in the next turn
-        self._store.close()
+        # Whoever was cancelled while a thread read for it has left that thread at work, and the file must not go under it.
+        if self._one_at_a_time.acquire(blocking=False):
+            try:
+                self._store.close()
+            finally:
+                self._one_at_a_time.release()
+        else:
+            await self._in_thread(self._store.close)
 
     # As they are written
 
