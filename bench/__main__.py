@@ -33,7 +33,7 @@ def series() -> Figure:
     with server(0) as url:
         ours = python(str(HERE / "ours.py"), "series", url, "200")
         bare = python(str(HERE / "bare.py"), "series", url, "200")
-        ratio, low, high, cpu = paired(lambda: told(*ours)["cpu"], lambda: told(*bare)["cpu"], 21)
+        ratio, low, high, cpu = paired(lambda: told(*ours)["cpu"], lambda: told(*bare)["cpu"], 51)
     return at_most(
         "200 runs one after the other, warm connection: CPU against bare aiohttp",
         ratio, 1.6, f"{low:.2f} to {high:.2f}; {cpu / 200 * 1000:.2f} ms a run",

@@ -37,7 +37,7 @@ from treadle.drivers.prepared import (
 from treadle.drivers.run import Clock, Interruption, SystemClock, departed, drive
 from treadle.drivers.runs import forget, new_id, taken_over
 from treadle.drivers.settings import check_policy, check_servers
-from treadle.drivers.stopping import Waiter, stopped, waiting_as
+from treadle.drivers.stopping import Waiter, stopped
 from treadle.engine.effects import SendHttp
 from treadle.engine.interpreter import Run
 from treadle.engine.journal import Record
@@ -388,12 +388,11 @@ class Runner:
         if interruption is not None:
             interruption.attach()
         broken: BaseException | None = None
-        waiter = Waiter(run, recorder.notice, self._clock, interruption)
         async with self._durable.driving(run.run_id, interruption if durable else None):
             try:
                 if first:
                     await recorder.append(first)
-                with waiting_as(waiter):
+                with Waiter(run, recorder.notice, self._clock, interruption):
                     await drive(run, http, recorder.append, self._clock, timeout=timeout, interruption=interruption)
                 if run.outcome is not None:
                     await recorder.append(self._network.left_over(exchange))

@@ -1,8 +1,9 @@
 """What becomes of a run that is stopped from outside, and what it is told while its request waits for a turn."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from typing import Any
 
 from msgspec import structs
 
@@ -17,6 +18,8 @@ from treadle.engine.journal import Queued
 class Waiter:
     """A run whose request may have to wait: it says so, and a gentle stop ends the wait.
 
+    As a context manager it is who is told of what the present task waits for.
+
     Args:
         run: the run.
         notice: is told of a wait that is worth it.
@@ -24,7 +27,7 @@ class Waiter:
         interruption: may stop the run.
     """
 
-    __slots__ = ("_clock", "_interruption", "_notice", "_run")
+    __slots__ = ("_clock", "_interruption", "_notice", "_outer", "_run", "_task")
 
     def __init__(
         self, run: Run, notice: Callable[[Queued], None], clock: Clock, interruption: Interruption | None
@@ -33,6 +36,18 @@ class Waiter:
         self._notice = notice
         self._clock = clock
         self._interruption = interruption
+        self._task: asyncio.Task[Any] | None = None
+        self._outer: Waiter | None = None
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._outer = _WAITERS.get(self._task)
+        _WAITERS[self._task] = self
+
+    def __exit__(self, *_error: object) -> None:
+        del _WAITERS[self._task]
+        if self._outer is not None:
+            _WAITERS[self._task] = self._outer
 
     def told(self, why: str, seconds: float | None = None) -> None:
         """Take that the request waits, for what, and how long if that is known."""
@@ -49,18 +64,14 @@ class Waiter:
                 yield
 
 
-WAITER: ContextVar[Waiter | None] = ContextVar("treadle-waiter", default=None)
-"""Who is told what happens to the request of the present task; asked only where one has to wait."""
+_WAITERS: dict["asyncio.Task[Any] | None", Waiter] = {}
+"""Who is told of the requests of a task. A context variable would do, but each timer of a connection keeps a copy of the
+context, and with it the run that happened to be on."""
 
 
-@contextmanager
-def waiting_as(waiter: Waiter) -> Iterator[None]:
-    """Make a run the one that is told."""
-    token = WAITER.set(waiter)
-    try:
-        yield
-    finally:
-        WAITER.reset(token)
+def present_waiter() -> Waiter | None:
+    """Give who is told what happens to the request of the present task; asked only where one has to wait."""
+    return _WAITERS.get(asyncio.current_task())
 
 
 async def stopped(

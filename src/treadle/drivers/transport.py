@@ -15,7 +15,7 @@ from treadle.drivers.connection import Connection, NotConnected
 from treadle.drivers.proxies import VARIABLES, environment_proxies, passwords, proxy_for, shown
 from treadle.drivers.run import UNSENT, Clock, SystemClock, unsent
 from treadle.drivers.sockets import SCHEME, socket_and_url
-from treadle.drivers.stopping import WAITER
+from treadle.drivers.stopping import present_waiter
 from treadle.drivers.turns import Turns, read_rates
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.sources.request import IDEMPOTENT_METHODS, HttpRequest
@@ -138,7 +138,7 @@ class Transport:
     async def _admitted(self, origin: str, host: str) -> asyncio.Semaphore | None:
         """Wait for one's turn and for a free connection; gives what is to be released beside the slot of all."""
         slots, held = self._slots_of(origin), None
-        waiter = WAITER.get()
+        waiter = present_waiter()
         told = None if waiter is None else waiter.told
         try:
             with nullcontext() if waiter is None else waiter.waiting():

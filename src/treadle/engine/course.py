@@ -189,20 +189,21 @@ class Course:
             self._call_workflow(step, step.call, now)
             return
         try:
-            timeout = self._timeout(step)
+            timeout = step.timeout if step.timeout_given is None else self._timeout(step)
             request, security = self.request_of(step.call, now)
         except RequestInvalid as error:
             failure = Failure("request", f"step '{step.step_id}': {error.message}", step.step_id, error.hint)
             self.ended(step, StepStatus.FAILED, (), None, now, failure)
             return
         left = self.state.time_left(now)
-        limits = [limit for limit in (timeout, left) if limit is not None]
+        if timeout is None or (left is not None and left < timeout):
+            timeout = left
         effect_id = frame.effect_id
         request, has_key = keyed(
             step.call.operation, request, self.state.run_id, frame.unanswered or effect_id,
             wanted=self.limits.idempotency_key,
         )  # fmt: skip
-        effect = SendHttp(effect_id, frame.place, request, min(limits) if limits else None, *security, keyed=has_key)
+        effect = SendHttp(effect_id, frame.place, request, timeout, *security, keyed=has_key)
         self.effect = effect
         self.state.step_began(now, request, idempotent=effect.idempotent)
 

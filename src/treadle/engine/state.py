@@ -217,15 +217,13 @@ class State:
     def judged(self, tests: tuple[Test, ...], now: float) -> tuple[tuple[records.Criterion, ...], bool, str]:
         """Check criteria: each as it is recorded, whether all hold, and in words which ones do not."""
         verdicts = self._check(tests, now)
-        criteria = tuple(
-            [
-                records.Criterion(test.text, verdict.passed, verdict.why)
-                for test, verdict in zip(tests, verdicts, strict=True)
-            ]
-        )
+        pairs = zip(tests, verdicts, strict=True)
+        criteria = tuple([records.Criterion(test.text, verdict.passed, verdict.why) for test, verdict in pairs])
         failed = [criterion for criterion in criteria if not criterion.passed]
+        if not failed:
+            return criteria, True, ""
         why = "; ".join(f"`{c.condition}` does not hold" + (f": {c.why}" if c.why else "") for c in failed)
-        return criteria, not failed, f"; {why}" if why else ""
+        return criteria, False, f"; {why}"
 
     def _check(self, tests: tuple[Test, ...], now: float, *, explained: bool = True) -> list[Verdict]:
         verdicts = []

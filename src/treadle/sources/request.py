@@ -95,7 +95,7 @@ def _media(operation: Operation, content_type: str) -> MediaSpec:
 
 def _check_dots(template: str, path: str) -> None:
     """Refuse values that make a segment `.` or `..`: it would name another path (RFC 3986 section 5.2.4)."""
-    if path == template:
+    if "/." not in path or path == template:
         return
     written = template.split("/")
     for segment in path.split("/"):

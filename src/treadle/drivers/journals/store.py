@@ -1,12 +1,12 @@
 """The file of SqliteJournal: its tables and statements, what its errors mean. No event loop, one thread at a time."""
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from treadle.drivers.journals.owners import Owner, lives
@@ -338,7 +338,7 @@ class Store:
 
     def starts(self, run_ids: Sequence[str]) -> list[tuple[str, bytes]]:
         """Give what runs started from, by their ids."""
-        wanted = json.dumps(run_ids)
+        wanted = msgspec.json.encode(run_ids).decode()
         with self._explained("cannot be read"):
             return self._connection.execute(
                 "SELECT id, start FROM runs WHERE id IN (SELECT value FROM json_each(?))", (wanted,)
