@@ -16,7 +16,7 @@ Append = Callable[[list[Record]], Awaitable[None]]
 """Takes the records of one turn, in their order; they are safe when it returns."""
 GRAIN = 0.2
 """Seconds from one moment at which longer pauses end to the next."""
-COARSE = 0.8
+COARSE = 2.0
 """Seconds from which on a pause is a longer one."""
 UNSENT = "nothing was sent"
 """What a CancelledError carries that ended a request before any of it was sent."""
