@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from treadle.engine.journal import Looked, Record, Repeated, StepBegan, StepEnded, Transferred, Waiting, Withdrawn
-from treadle.vendors.dataiku.reading import average, step_under_way
+from treadle.vendors.dataiku.reading import ahead, average, step_under_way
 from treadle.vendors.dataiku.scenario import Target
 
 
@@ -23,6 +23,8 @@ class Progress:
         looked: the answer to the request to run was lost, and its run is or was looked for.
         found: the answer to the request to run was lost, and its run was found.
         foreign: what is followed was not triggered here.
+        asked_between: when the request to run was sent and when its run was first looked for, by the server's clock (seconds
+            since the epoch); None as long as it is not known.
     """
 
     def __init__(self, target: Target) -> None:
@@ -37,6 +39,9 @@ class Progress:
         self.looked = False
         self.found = False
         self.foreign = False
+        self.asked_between: tuple[float, float] | None = None
+        self._ahead: float | None = None
+        self._asked_at = 0.0
 
     def take(self, record: Record) -> bool:
         """Take in a record; say whether it is news for whoever looks on."""
@@ -44,8 +49,10 @@ class Progress:
         match record:
             case StepBegan(step_id=step_id):
                 self._began(step_id)
+                self._asked_at = record.at if step_id == "triggerRun" else self._asked_at
             case StepEnded(step_id=step_id, status="succeeded", outputs=outputs):
                 self.trouble = ""
+                self._ahead = ahead(outputs["date"], record.at) if outputs.get("date") else self._ahead
                 _ENDED.get(step_id, _nothing)(self, outputs)
             case StepEnded(step_id="triggerRun", response=response, error=error):
                 self.asked = error is not None and error.kind == "in-doubt"
@@ -53,6 +60,8 @@ class Progress:
             case Withdrawn():
                 self.asked = False
             case Looked(took_effect=took_effect):
+                if not self.looked and self._ahead is not None:
+                    self.asked_between = self._asked_at + self._ahead, record.at + self._ahead
                 self.state, self.looked, self.found = "looking for the run", True, took_effect
             case Transferred(action="attach"):
                 self.foreign = True

@@ -1,6 +1,7 @@
 """What is read from a finished run: its first error, its jobs, the end of its log, its page in DSS."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from treadle.vendors.dataiku.scenario import Target
@@ -55,6 +56,14 @@ def average(runs: Iterable[Mapping[str, Any]]) -> float | None:
     """Give the seconds that runs took which are over, on average."""
     took = [seconds for run in runs if run.get("result") and (seconds := seconds_of(run))]
     return sum(took) / len(took) if took else None
+
+
+def ahead(date: str, now: float) -> float | None:
+    """Give by how many seconds a server's clock is ahead of ours, from the Date field of what it answered just now."""
+    try:
+        return parsedate_to_datetime(date).timestamp() - now
+    except ValueError:
+        return None
 
 
 def step_under_way(steps: Iterable[Mapping[str, Any]]) -> str:

@@ -10,6 +10,8 @@ from treadle.vendors.dataiku.work import Phase, Work
 
 _ASIDE = 15.0
 """Seconds for what is not the point: the log of a failed run, an abort."""
+_DATES_DIFFER = 2.0
+"""Seconds by which times of a server may be off: a Date field has no fractions, and its web server has a clock too."""
 
 
 class Verdict:
@@ -33,6 +35,13 @@ class Verdict:
     async def of(self, phase: Phase) -> Ended:
         """Say what came of the run that followed the scenario."""
         self.run_id = phase.run_id if self._wishes.durable and phase.run_id else None
+        if self._progress.found and self.target.run is not None and await self._is_anothers():
+            message = (
+                f"the answer to the request was lost, and run {self.target.run}, the only manual one since then, was "
+                "triggered at another time than the request was sent: it may be somebody else's"
+            )
+            self._progress.target = self.target._replace(run=None, trigger=None, fire=None)
+            return self.ended("in-doubt", codes.IN_DOUBT, message=message, hint=self._how_to_look)
         if phase.outputs.get("outcome"):
             return await self._concluded(phase)
         match phase.status:
@@ -48,6 +57,18 @@ class Verdict:
                 return self._lost(phase)
             case _:
                 return await self._was_interrupted()
+
+    async def _is_anothers(self) -> bool:
+        """Say whether the fire of the run that was found is of another time than the request, by the server's clock."""
+        between = self._progress.asked_between
+        if between is None:
+            return False
+        wanted = {**self.target.inputs, "triggerId": self.target.trigger, "triggerRunId": self.target.fire}
+        fire = await self._work.read("scenario-fire", wanted, timeout=_ASIDE, after_stop=True)
+        at = fire.outputs.get("timestamp")
+        if not isinstance(at, int | float):
+            return False
+        return not between[0] - _DATES_DIFFER <= at / 1000 <= between[1] + _DATES_DIFFER
 
     async def _concluded(self, phase: Phase) -> Ended:
         out = phase.outputs

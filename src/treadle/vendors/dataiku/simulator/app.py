@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from email.utils import formatdate
 from typing import Any, Final
 
 from aiohttp import web
@@ -196,6 +197,7 @@ def _backend(instance: Instance) -> Middleware:
         except tuple(_STATUS) as error:
             response = error_answer(_STATUS[type(error)], str(error))
         response.headers.update(dss_headers(instance.simulation))
+        response.headers["Date"] = formatdate(instance.clock.now(), usegmt=True)
         return response
 
     return backend
