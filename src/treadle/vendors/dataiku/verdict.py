@@ -129,7 +129,8 @@ class Verdict:
         if self.target.fire is None and self.target.run is None:
             message = f"its time of {limit:g} s was over before it was triggered; nothing was triggered"
             return self.ended("timed-out", codes.TIMED_OUT, message=message)
-        return await self._not_in_time("it" if self.target.run is None else "the run", "end", limit)
+        ours = "it" if self.target.run is None else "the run"
+        return await self._not_in_time("the run that was on already" if self._progress.foreign else ours, "end", limit)
 
     async def _not_in_time(self, what: str, verb: str, limit: float) -> Ended:
         goes_on = await self._aborted() if self._wishes.abort_on_timeout else "it goes on there"
