@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -246,6 +246,18 @@ def run_case(case: Case, tmp: Path) -> None:
 def _place(target: Path, text: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, "utf-8")
+
+
+@contextmanager
+def killed_in_the_end(processes: list[subprocess.Popen[str]]) -> Iterator[None]:
+    """Leave none of the processes behind, those that are added meanwhile neither."""
+    try:
+        yield
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
 
 
 def environment(tmp: Path, more: dict[str, str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import subprocess
 from contextlib import contextmanager
 
 import pytest
-from cli_case import LIMIT, NEVER, TREADLE, Arrivals, Simulated, environment, simulated
+from cli_case import LIMIT, NEVER, TREADLE, Arrivals, Simulated, environment, killed_in_the_end, simulated
 
 SCENARIO = "/projects/DEMO/scenarios/NIGHTLY"
 FIRE, LAST_RUNS, FIND = f"POST {SCENARIO}/run", f"GET {SCENARIO}/get-last-runs", f"GET {SCENARIO}/get-run-for-trigger"
@@ -85,13 +85,8 @@ def machine(tmp, **wanted):
     arrivals = Arrivals()
     with simulated(Simulated(**wanted), arrivals) as simulator:
         found = Machine(tmp, simulator, arrivals)
-        try:
+        with killed_in_the_end(found.processes):
             yield found
-        finally:
-            for process in found.processes:
-                if process.poll() is None:
-                    process.kill()
-                process.communicate()
 
 
 def _hanging(path, number, **more):

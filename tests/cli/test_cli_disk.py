@@ -195,14 +195,20 @@ def test_a_file_that_is_damaged(tmp_path):
         assert m.end(m.run_job())[0] == 0
 
 
+def _held_up(m, tmp_path):
+    """Begin a run, and lock its journal before its first answer comes."""
+    process = m.run_job()
+    m.arrived(LOOK)
+    other = sqlite3.connect(tmp_path / "j.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    m.server.let_go.set()
+    return process, other
+
+
 def test_a_file_that_another_process_has_locked_for_a_while(tmp_path):
     held = {**JOB, LOOK: [Answer(special="hold", json={"name": "nightly"})], STATUS: [DONE]}
     with machine(tmp_path, held) as m:
-        process = m.run_job()
-        m.arrived(LOOK)
-        other = sqlite3.connect(tmp_path / "j.sqlite", isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        m.server.let_go.set()
+        process, other = _held_up(m, tmp_path)
         assert m.listed()[0]["status"] == "running"  # it can be read meanwhile
         assert m.seen == [LOOK]
         other.execute("ROLLBACK")
@@ -213,11 +219,7 @@ def test_a_file_that_another_process_has_locked_for_a_while(tmp_path):
 def test_a_signal_while_the_journal_is_locked(tmp_path):
     held = {**JOB, LOOK: [Answer(special="hold", json={"name": "nightly"})], STATUS: [DONE]}
     with machine(tmp_path, held) as m:
-        process = m.run_job()
-        m.arrived(LOOK)
-        other = sqlite3.connect(tmp_path / "j.sqlite", isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        m.server.let_go.set()
+        process, other = _held_up(m, tmp_path)
         end = time.monotonic() + LIMIT
         while process.poll() is None and time.monotonic() < end:
             process.send_signal(signal.SIGINT)

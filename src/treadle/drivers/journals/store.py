@@ -242,16 +242,13 @@ class Store:
         Raises:
             RunRefused: there is no such run, or somebody drives it.
         """
-        with self._explained("cannot be written"):
-            self._set(flush=False, patient=True)
-            with self._transaction():
-                number, owner = self._run(run_id)
-                if self._driven(owner):
-                    raise driven_elsewhere(run_id)
-                self._connection.execute(
-                    "UPDATE runs SET owner = ?, asked = 0 WHERE number = ?", (self._own().name, number)
-                )
-            self._numbers[run_id] = number
+        with self._changing(run_id) as (number, driven):
+            if driven:
+                raise driven_elsewhere(run_id)
+            self._connection.execute(
+                "UPDATE runs SET owner = ?, asked = 0 WHERE number = ?", (self._own().name, number)
+            )
+        self._numbers[run_id] = number
 
     def release(self, run_id: str) -> None:
         """Drive a run no longer."""
@@ -269,13 +266,10 @@ class Store:
         Raises:
             RunRefused: there is no such run, or nobody drives it.
         """
-        with self._explained("cannot be written"):
-            self._set(flush=False, patient=True)
-            with self._transaction():
-                number, owner = self._run(run_id)
-                if not self._driven(owner):
-                    raise not_driven(run_id)
-                self._connection.execute("UPDATE runs SET asked = 1 WHERE number = ?", (number,))
+        with self._changing(run_id) as (number, driven):
+            if not driven:
+                raise not_driven(run_id)
+            self._connection.execute("UPDATE runs SET asked = 1 WHERE number = ?", (number,))
 
     def cancelled(self) -> frozenset[str]:
         """Give the runs driven here that somebody asked to cancel."""
@@ -291,16 +285,14 @@ class Store:
         Raises:
             RunRefused: there is no such run, or somebody drives it.
         """
-        with self._explained("cannot be written"):
-            self._set(flush=False, patient=True)
+        with self._changing(run_id) as (number, driven):
+            if driven:
+                raise driven_elsewhere(run_id)
             execute = self._connection.execute
-            with self._transaction():
-                number, owner = self._run(run_id)
-                if self._driven(owner):
-                    raise driven_elsewhere(run_id)
-                execute("DELETE FROM turns WHERE run = ?", (number,))
-                execute("DELETE FROM runs WHERE number = ?", (number,))
-                execute("DELETE FROM programs WHERE hash NOT IN (SELECT program FROM runs)")
+            execute("DELETE FROM turns WHERE run = ?", (number,))
+            execute("DELETE FROM runs WHERE number = ?", (number,))
+            execute("DELETE FROM programs WHERE hash NOT IN (SELECT program FROM runs)")
+        with self._explained("cannot be written"):
             self._connection.executescript("PRAGMA incremental_vacuum")  # a step a page; execute() would take only one
 
     # Reading
@@ -358,6 +350,15 @@ class Store:
             self._owner.close()
 
     # Transactions and errors
+
+    @contextmanager
+    def _changing(self, run_id: str) -> Iterator[tuple[int, bool]]:
+        """Change a run in one transaction; gives its number, and whether somebody drives it."""
+        with self._explained("cannot be written"):
+            self._set(flush=False, patient=True)
+            with self._transaction():
+                number, owner = self._run(run_id)
+                yield number, self._driven(owner)
 
     @contextmanager
     def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
