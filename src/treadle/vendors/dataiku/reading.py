@@ -1,4 +1,4 @@
-"""What is read from a finished run: its first error, its jobs, the end of its log, its page in DSS."""
+"""What is read from answers of DSS: of a finished run its first error, its jobs, its log and page; the server's clock."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
