@@ -175,7 +175,11 @@ def table(found: list[Figure]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    names = [argument for argument in arguments if not argument.startswith("--")] or list(FIGURES)
+    names = [argument for argument in arguments if argument != "--write"] or list(FIGURES)
+    unknown = [name for name in names if name not in FIGURES]
+    if unknown:
+        print(f"bench: there is no figure {', '.join(unknown)}; there are {', '.join(FIGURES)}", file=sys.stderr)
+        return 2
     figures: list[Figure] = []
     for name in names:
         found = FIGURES[name]()

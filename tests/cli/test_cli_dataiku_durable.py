@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -210,6 +211,17 @@ def test_an_interruption_names_both_ways_to_go_on(tmp_path, number, code):
         assert f"  hint: to go on with this very run: treadle runs resume {entry['runId']}\n" in out
         assert 'input scenarioId: "NIGHTLY"\n' in m.call("runs", "show", entry["runId"])[1]
         assert m.resumed()[0]["outcome"] == "SUCCESS"
+        assert m.fires == 1
+
+
+def test_a_stop_does_not_wait_for_a_server_that_hangs(tmp_path):
+    lost = "do=drop,method=POST,path=*/run,effect=true,count=1"
+    with machine(tmp_path, faults=[lost, _hanging("*/2016*", 2), "do=hang,path=*/trigger/*"]) as m:
+        begun = time.monotonic()
+        code, out, _ = m.stopped(RUN, 2, signal.SIGINT)
+        assert time.monotonic() - begun < 10  # it would look for 15 s at what the run was triggered by
+        assert code == 130
+        assert "  to go on waiting: treadle dataiku wait DEMO.NIGHTLY/2016-04-15-14-57-41-101\n" in out
         assert m.fires == 1
 
 

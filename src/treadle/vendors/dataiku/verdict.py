@@ -1,5 +1,6 @@
 """What came of following a scenario, in words and exit codes, as far as it is known; what is not known is said to be so."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from treadle.vendors.dataiku import scenario as codes
@@ -10,6 +11,8 @@ from treadle.vendors.dataiku.work import Phase, Work
 
 _ASIDE = 15.0
 """Seconds for what is not the point: the log of a failed run, an abort."""
+_AT_STOP = 1.0
+"""Seconds for what is looked at after somebody asked for an end, who is not to wait for a server that hangs."""
 _DATES_DIFFER = 2.0
 """Seconds by which times of a server may be off: a Date field has no fractions, and its web server has a clock too."""
 
@@ -26,6 +29,7 @@ class Verdict:
         self._progress = progress
         self._wishes = wishes
         self.run_id: str | None = None
+        self._unread = False
 
     @property
     def target(self) -> Target:
@@ -64,11 +68,17 @@ class Verdict:
         if between is None:
             return False
         wanted = {**self.target.inputs, "triggerId": self.target.trigger, "triggerRunId": self.target.fire}
-        fire = await self._work.read("scenario-fire", wanted, timeout=_ASIDE, after_stop=True)
+        fire = await self._aside("scenario-fire", wanted)
         at = fire.outputs.get("timestamp")
         if not isinstance(at, int | float):
+            self._unread = True
             return False
         return not between[0] - _DATES_DIFFER <= at / 1000 <= between[1] + _DATES_DIFFER
+
+    async def _aside(self, workflow: str, inputs: Mapping[str, Any]) -> Phase:
+        """Read what a stop may cut short, and what is only looked at for a moment after one."""
+        stopped = self._work.stopped
+        return await self._work.read(workflow, inputs, timeout=_AT_STOP if stopped else _ASIDE, after_stop=stopped)
 
     async def _concluded(self, phase: Phase) -> Ended:
         out = phase.outputs
@@ -80,7 +90,7 @@ class Verdict:
         if outcome == "FAILED":
             error = first_error(steps)
             wanted = {**self.target.inputs, "runId": run["runId"]}
-            log = await self._work.read("scenario-log", wanted, timeout=_ASIDE, after_stop=True)
+            log = await self._aside("scenario-log", wanted)
             lines = last_lines(log.outputs.get("log")) if log.succeeded else []
         return self.ended(
             outcome.lower(), code, outcome=outcome, start=run.get("start"), end=run.get("end"),
@@ -195,7 +205,8 @@ class Verdict:
     @property
     def _note(self) -> str | None:
         if self._progress.found:
-            return "the answer to the request was lost; this manual run, newer than the request, was found"
+            found = "the answer to the request was lost; this manual run, newer than the request, was found"
+            return f"{found}; when it was triggered could not be read" if self._unread else found
         return "it was running already, and that run was followed" if self._progress.foreign else None
 
     @property
