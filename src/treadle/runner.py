@@ -19,7 +19,7 @@ from treadle.drivers.documents import Library, Linkage, LoadedDocument
 from treadle.drivers.durable import Durable, Observe, Recorder
 from treadle.drivers.fetch import Fetcher
 from treadle.drivers.given import options_of
-from treadle.drivers.http import Http, Send
+from treadle.drivers.http import Http
 from treadle.drivers.journals.protocol import Journal, Kept
 from treadle.drivers.kept import to_keep
 from treadle.drivers.network import Network
@@ -38,7 +38,6 @@ from treadle.drivers.run import Clock, Interruption, SystemClock, departed, driv
 from treadle.drivers.runs import forget, new_id, taken_over
 from treadle.drivers.settings import check_policy, check_servers
 from treadle.drivers.stopping import Waiter, stopped
-from treadle.engine.effects import SendHttp
 from treadle.engine.interpreter import Run
 from treadle.engine.journal import Record
 from treadle.engine.program import Program
@@ -78,6 +77,7 @@ class Runner:
         fetch = Fetcher(self._network.shared, self._clock, cache)
         self._library = Library(BUNDLES, fetch, no_files=None if files is None else files.by)
         self._access = Access(self.options, self._clock, prompt)
+        self._authorize = self._access.authorize  # one for all runs
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._programs: WeakKeyDictionary[LoadedDocument, dict[str, tuple[Program, list[Diagnostic]]]]
@@ -376,36 +376,48 @@ class Runner:
         *,
         timeout: float | None = None,
     ) -> Outcome:
-        if durable := recorder.is_durable:
-            interruption = interruption or Interruption()
+        if not recorder.is_durable:
+            return await self._driven(run, recorder, prepared, interruption, first, timeout)
+        interruption = interruption or Interruption()
+        self._durable.begin(run.run_id, interruption)
+        try:
+            return await self._driven(run, recorder, prepared, interruption, first, timeout)
+        finally:
+            await self._durable.end(run.run_id)
 
-        def authorize(effect: SendHttp, send: Send) -> Send:
-            return self._access.authorize(effect, send, prepared.secrets)
-
+    async def _driven(
+        self,
+        run: Run,
+        recorder: Recorder,
+        prepared: Prepared,
+        interruption: Interruption | None,
+        first: Sequence[Record],
+        timeout: float | None,
+    ) -> Outcome:
         clock = self._clock if interruption is None else interruption.breakable(self._clock)
         exchange = self._network.of_run(run.program.workflow_id, prepared.secrets)
-        http = Http(exchange, clock, recorder.notice, prepared.secrets, authorize, recorder.cookies)
+        http = Http(exchange, clock, recorder.notice, prepared.secrets, self._authorize, recorder.cookies)
         if interruption is not None:
             interruption.attach()
         broken: BaseException | None = None
-        async with self._durable.driving(run.run_id, interruption if durable else None):
-            try:
-                if first:
-                    await recorder.append(first)
-                with Waiter(run, recorder.notice, self._clock, interruption):
-                    await drive(run, http, recorder.append, self._clock, timeout=timeout, interruption=interruption)
-                if run.outcome is not None:
-                    await recorder.append(self._network.left_over(exchange))
-            except asyncio.CancelledError as error:
-                task = asyncio.current_task()
-                if interruption is None or interruption.reason is None or task is None:
-                    raise
-                task.uncancel()
-                broken = error
-            except Departed as departure:
-                await recorder.append(run.stop("failed", departed(run, departure), self._clock.now()))
-            if interruption is not None and interruption.reason is not None:
-                await stopped(run, recorder, interruption, broken, self._clock.now(), durable=durable)
+        try:
+            if first:
+                await recorder.append(first)
+            with Waiter(run, recorder.notice, self._clock, interruption):
+                await drive(run, http, recorder.append, self._clock, timeout=timeout, interruption=interruption)
+            if run.outcome is not None:
+                await recorder.append(self._network.left_over(exchange))
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if interruption is None or interruption.reason is None or task is None:
+                raise
+            task.uncancel()
+            broken = error
+        except Departed as departure:
+            await recorder.append(run.stop("failed", departed(run, departure), self._clock.now()))
+        durable = recorder.is_durable
+        if interruption is not None and interruption.reason is not None:
+            await stopped(run, recorder, interruption, broken, self._clock.now(), durable=durable)
         return Outcome(run, recorder.history, prepared.diagnostics, prepared.secrets, durable=durable)
 
     def _check_usable(self) -> None:

@@ -1,14 +1,14 @@
 """What stands between the driver of a run and those who take its records: history, observer and journal."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import structs
 
 from treadle.drivers.journals.protocol import Journal, Start
-from treadle.drivers.run import Interruption
+from treadle.drivers.run import UNSENT, Interruption
 from treadle.engine.effects import HttpResponse
 from treadle.engine.interpreter import Run
 from treadle.engine.journal import Checkpoint, CookiesKept, Delivered, Learnt, Queued, Record, Repeated
@@ -71,20 +71,30 @@ class Recorder:
         """
         if not records:
             return
+        journal, observe = self._journal, self._observe
         untold = self._secrets.take_untold()
-        if untold and self._journal is not None:
+        if untold and journal is not None:
             self._unwritten.append(Learnt(records[0].at, untold))
-        if self._journal is not None or self._observe is not None:
+        if journal is not None or observe is not None:
             records = [masked(record, self._secrets) for record in records]
         for record in records:
             self.history.add(record)
-        if self._journal is not None and written:
-            await self._write(self._journal, records)
-        if self._observe is not None:
+        if journal is not None and written:
+            turn = self._turn(records)
+            start, self._start = self._start, None
+            try:
+                if start is None:
+                    await journal.append(self._run.run_id, turn)
+                else:
+                    await journal.start(start, turn)
+            except asyncio.CancelledError as error:
+                raise asyncio.CancelledError(UNSENT) from error  # the effect that comes after them was not begun
+        if observe is not None:
             for record in records:
-                self._observe(record)
+                observe(record)
 
-    async def _write(self, journal: Journal, records: Sequence[Record]) -> None:
+    def _turn(self, records: Sequence[Record]) -> list[Record]:
+        """Give what is to be written now, with a checkpoint where there is enough that it takes the place of."""
         turn, self._unwritten = [*self._unwritten, *records], []
         self._to_fold += sum(map(_weight, records))
         if self._to_fold >= FOLD_AFTER:
@@ -92,11 +102,7 @@ class Recorder:
             if checkpoint is not None:
                 turn.append(structs.replace(checkpoint, cookies=self.cookies))
                 self._to_fold = 0
-        if self._start is None:
-            await journal.append(self._run.run_id, turn)
-        else:
-            start, self._start = self._start, None
-            await journal.start(start, turn)
+        return turn
 
     def take_over(self, records: Sequence[Record], *, written: bool = True) -> None:
         """Take what an earlier process wrote, or what another run did, which is still to be `written`."""
@@ -189,23 +195,22 @@ class Durable:
             raise RunRefused("there is no journal to resume a run from", hint="give one: Runner(journal=PATH)")
         return journal
 
-    def driving(self, run_id: str, interruption: Interruption | None) -> AbstractAsyncContextManager[None]:
-        """Drive a run: it is stopped gently where somebody asks the journal to cancel it, and released in the end."""
-        if self.journal is None or interruption is None:
-            return nullcontext()
-        return self._driving(self.journal, run_id, interruption)
+    def begin(self, run_id: str, interruption: Interruption) -> None:
+        """Drive a run from now on: it is stopped gently where somebody asks the journal to cancel it. `end` comes after it.
 
-    @asynccontextmanager
-    async def _driving(self, journal: Journal, run_id: str, interruption: Interruption) -> AsyncIterator[None]:
+        Raises:
+            RunRefused: there is no journal.
+        """
+        journal = self.needed()
         self._running[run_id] = interruption
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._watch_for_cancellations(journal))
-        try:
-            yield
-        finally:
-            del self._running[run_id]
-            with suppress(JournalFailed):  # whoever drove it has met that already, and a dead owner is seen without it
-                await journal.release(run_id)
+
+    async def end(self, run_id: str) -> None:
+        """Drive a run no longer."""
+        del self._running[run_id]
+        with suppress(JournalFailed):  # whoever drove it has met that already, and a dead owner is seen without it
+            await self.needed().release(run_id)
 
     async def _watch_for_cancellations(self, journal: Journal) -> None:
         with suppress(JournalFailed):  # the runs meet the same at their next turn

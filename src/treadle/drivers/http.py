@@ -29,8 +29,8 @@ Notice = Callable[[Repeated | CookiesKept], None]
 """Is told of each repeat before its pause, and of cookies."""
 Send = Callable[[HttpRequest, float], Awaitable[HttpResponse | HttpFailed]]
 """Sends one request within so many seconds."""
-Authorize = Callable[[SendHttp, Send], Send]
-"""Gives what sends the requests of an effect with its credentials."""
+Authorize = Callable[[SendHttp, Send, Secrets], Send]
+"""Gives what sends the requests of an effect with its credentials, each of which becomes one of the run's secrets."""
 
 
 class Http:
@@ -65,11 +65,20 @@ class Http:
         """Send a request; a safe one is repeated after a transient failure, within the step's own limit."""
         due = None if effect.timeout is None else self._clock.now() + effect.timeout
         attempt = 0
+        request = effect.request
         exchange: Send = self._exchange.exchange
         if self._authorize is not None and (effect.security or effect.credentials):
-            exchange = self._authorize(effect, exchange)
+            exchange = self._authorize(effect, exchange, self._secrets)
         while True:
-            result = await self._follow(effect.request, due, exchange)
+            sent = self._with_cookies(request) if self._jars else request
+            if due is None:
+                result = await exchange(sent, self._connection.request_timeout)
+            else:
+                result = await self._in_time(sent, due, exchange)
+            if isinstance(result, HttpResponse):
+                self._take(request, result)
+                if result.status in REDIRECTS and request.method in ("GET", "HEAD"):
+                    result = await self._follow(request, result, due, exchange)
             attempt += 1
             if not _transient(result) or not effect.repeatable or attempt > self._connection.transport_retries:
                 return result
@@ -93,32 +102,16 @@ class Http:
         spread = 1 + 0.2 * (random.random() - 0.5)  # noqa: S311 - spreads load, guards nothing
         return float(FIRST_BACKOFF * 2 ** (attempt - 1) * spread)
 
-    async def _follow(self, request: HttpRequest, due: float | None, exchange: Send) -> HttpResponse | HttpFailed:
-        """Send a request and follow its redirects; `due` is when the step's own time is over."""
-        timeout = self._connection.request_timeout
+    async def _follow(
+        self, request: HttpRequest, result: HttpResponse, due: float | None, exchange: Send
+    ) -> HttpResponse | HttpFailed:
+        """Follow redirects; `due` is when the step's own time is over."""
         limited = due is not None
-        for hop in range(MAX_REDIRECTS + 1):
-            sent = self._with_cookies(request) if self._jars else request
-            if hop == 1 and due is None:
-                due = self._clock.now() + timeout  # all further hops together get the time of one request
-            if due is not None:
-                timeout = min(timeout, due - self._clock.now())
-            if timeout <= 0:
-                hint = "the step's own timeout, or what was left of it"
-                what = f"for redirect {hop}" if hop else "to send it"
-                return HttpFailed("timeout", f"no time was left {what}", hint, sent=hop > 0)
-            if limited and due is not None:
-                result = await _in_time(exchange, sent, timeout, due - self._clock.now())
-            else:
-                result = await exchange(sent, timeout)
-            if isinstance(result, HttpFailed):
-                return result
-            self.last_url = request.url
-            self._keep_cookies(request.url, result)
-            if result.status not in REDIRECTS or request.method not in ("GET", "HEAD"):
-                return result
+        # All hops together get the time of one request.
+        due = due if due is not None else self._clock.now() + self._connection.request_timeout
+        for hop in range(1, MAX_REDIRECTS + 1):
             location = _header(result, "location")
-            if location is None:
+            if result.status not in REDIRECTS or location is None:
                 return result
             try:
                 request = redirected(request, location, self._secrets)
@@ -127,7 +120,40 @@ class Http:
             finally:
                 # The run sees no answer but the last one. Not before: a signature of this very URL is meant to go along.
                 self._secrets.overhear(answered(result))
+            sent = self._with_cookies(request) if self._jars else request
+            found = await self._in_time(sent, due, exchange, hop, own=limited)
+            if isinstance(found, HttpFailed):
+                return found
+            result = found
+            self._take(request, result)
+        if result.status not in REDIRECTS or _header(result, "location") is None:
+            return result
+        self._secrets.overhear(answered(result))
         return HttpFailed("redirect", f"more than {MAX_REDIRECTS} redirects", "the server redirects in a circle")
+
+    async def _in_time(
+        self, request: HttpRequest, due: float, exchange: Send, hop: int = 0, *, own: bool = True
+    ) -> HttpResponse | HttpFailed:
+        """Send a request that has to be answered by then; with a limit of its `own`, waiting for a turn counts in, too."""
+        left = due - self._clock.now()
+        timeout = min(self._connection.request_timeout, left)
+        if timeout <= 0:
+            hint = "the step's own timeout, or what was left of it"
+            return HttpFailed(
+                "timeout", f"no time was left {f'for redirect {hop}' if hop else 'to send it'}", hint, sent=hop > 0
+            )
+        if not own:
+            return await exchange(request, timeout)
+        try:
+            # The exchange keeps the same limit by itself, and knows better what it was at when the time was up.
+            async with asyncio.timeout(left + LATE):
+                return await exchange(request, timeout)
+        except TimeoutError as error:
+            return out_of_time(left, sent=not unsent(error))
+
+    def _take(self, request: HttpRequest, response: HttpResponse) -> None:
+        self.last_url = request.url
+        self._keep_cookies(request.url, response)
 
     def _with_cookies(self, request: HttpRequest) -> HttpRequest:
         try:
@@ -157,16 +183,6 @@ class Http:
 
         jar = self._jars.setdefault(origin(url), aiohttp.CookieJar(unsafe=True))
         jar.update_cookies_from_headers(fields, _cookie_url(url))
-
-
-async def _in_time(exchange: Send, request: HttpRequest, timeout: float, left: float) -> HttpResponse | HttpFailed:
-    """Send a request of a step that has a limit of its own, which waiting for a turn counts in, too."""
-    try:
-        # The exchange keeps the same limit by itself, and knows better what it was at when the time was up.
-        async with asyncio.timeout(left + LATE):
-            return await exchange(request, timeout)
-    except TimeoutError as error:
-        return out_of_time(left, sent=not unsent(error))
 
 
 def out_of_time(seconds: float, *, sent: bool) -> HttpFailed:

@@ -13,7 +13,10 @@ from treadle.engine.journal import Failure, Record
 from treadle.errors import EffectFailed
 
 Append = Callable[[list[Record]], Awaitable[None]]
-"""Takes the records of one turn, in their order; they are safe when it returns."""
+"""Takes the records of one turn, in their order; they are safe when it returns.
+
+Whoever is cancelled meanwhile has not begun the effect that comes after them: its CancelledError carries UNSENT.
+"""
 GRAIN = 0.2
 """Seconds from one moment at which longer pauses end to the next."""
 COARSE = 2.0
@@ -157,9 +160,9 @@ async def drive(
         interruption: may stop it gently.
     """
     if not run.pending() and run.outcome is None:
-        await _written(append, run.begin(clock.now()))
+        await append(run.begin(clock.now()))
     if run.unwritten:
-        await _written(append, run.take_unwritten())
+        await append(run.take_unwritten())
     deadline = None if timeout is None else clock.now() + timeout
     while effects := run.pending():
         if interruption is not None and interruption.reason is not None:
@@ -167,7 +170,7 @@ async def drive(
             return None
         effect = effects[0]  # a run asks for one thing at a time until steps can wait for messages
         if deadline is not None and clock.now() >= deadline:
-            await _written(append, run.stop(*_overdue(effect, timeout or 0.0, begun=False), clock.now()))
+            await append(run.stop(*_overdue(effect, timeout or 0.0, begun=False), clock.now()))
             break
         work = _perform(run, effect, performer, clock, deadline)
         if interruption is not None and isinstance(effect, Sleep):
@@ -177,20 +180,12 @@ async def drive(
         else:
             result = await work
         if isinstance(result, TimeoutError):
-            await _written(append, run.stop(*_overdue(effect, timeout or 0.0, begun=not unsent(result)), clock.now()))
+            await append(run.stop(*_overdue(effect, timeout or 0.0, begun=not unsent(result)), clock.now()))
         else:
-            await _written(append, run.deliver(effect.id, result, clock.now()))
+            await append(run.deliver(effect.id, result, clock.now()))
     if run.outcome is None:
         raise AssertionError("a run with nothing pending has an outcome")
     return run.outcome
-
-
-async def _written(append: Append, records: list[Record]) -> None:
-    """Write the records of a turn; whoever is cancelled meanwhile has not begun the effect that comes after it."""
-    try:
-        await append(records)
-    except asyncio.CancelledError as error:
-        raise asyncio.CancelledError(UNSENT) from error
 
 
 def _perform(

@@ -1,8 +1,8 @@
 """What becomes of a run that is stopped from outside, and what it is told while its request waits for a turn."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from msgspec import structs
@@ -54,14 +54,9 @@ class Waiter:
         step_id = next((effect.step_id for effect in self._run.pending()), "")
         self._notice(Queued(self._clock.now(), step_id, why, seconds))
 
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def waiting(self) -> AbstractContextManager[None]:
         """Have a gentle stop end what is in the block: none of the request was sent."""
-        if self._interruption is None:
-            yield
-        else:
-            with self._interruption.breaking():
-                yield
+        return nullcontext() if self._interruption is None else self._interruption.breaking()
 
 
 _WAITERS: dict["asyncio.Task[Any] | None", Waiter] = {}

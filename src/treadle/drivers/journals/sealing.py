@@ -28,19 +28,20 @@ _NONCES: int = 2 ** (8 * _NONCE)
 class Sealer:
     """Seals and opens contents; each has a label that says what it is, and opens only under that label."""
 
-    __slots__ = ("_ciphers", "_key", "_path")
+    __slots__ = ("_ciphers", "_key", "_nonce", "_path")
 
     def __init__(self, path: Path, key: bytes) -> None:
         self._path = path
         self._key = key
-        self._ciphers: dict[str, _Cipher] = {}
+        self._ciphers: dict[str, ChaCha20Poly1305] = {}
+        # Counted from a random one: no two processes that seal under the same label meet, and none asks the system for each.
+        self._nonce = int.from_bytes(os.urandom(_NONCE), "big")
 
     def seal(self, label: str, content: bytes) -> bytes:
         """Give the sealed content."""
-        cipher = self._ciphers.get(label) or self._cipher(label)
-        cipher.sealed += 1
-        nonce = ((cipher.first + cipher.sealed) % _NONCES).to_bytes(_NONCE, "big")
-        return nonce + cipher.aead.encrypt(nonce, content, None)
+        self._nonce = (self._nonce + 1) % _NONCES
+        nonce = self._nonce.to_bytes(_NONCE, "big")
+        return nonce + (self._ciphers.get(label) or self._cipher(label)).encrypt(nonce, content, None)
 
     def open(self, label: str, sealed: bytes) -> bytes:
         """Give the content.
@@ -48,11 +49,9 @@ class Sealer:
         Raises:
             JournalFailed: it was sealed with another key or under another label, or was changed since.
         """
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - not before something is opened
-
         try:
-            return self._cipher(label).aead.decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
-        except (InvalidTag, ValueError) as error:
+            return self._cipher(label).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+        except _unopened() as error:
             message = f"the journal {self._path} cannot be opened with the key that is there, or it is damaged"
             hint = f"give the key it was written with: {self._path}.key, or {VARIABLE}"
             raise JournalFailed(message, hint=hint) from error
@@ -61,27 +60,20 @@ class Sealer:
         """Keep no cipher for that label any longer."""
         self._ciphers.pop(label, None)
 
-    def _cipher(self, label: str) -> "_Cipher":
+    def _cipher(self, label: str) -> "ChaCha20Poly1305":
+        """Give the cipher of one label, which has a key of its own."""
         cipher = self._ciphers.get(label)
         if cipher is None:
             key = hashlib.blake2b(label.encode(), key=self._key, digest_size=_SIZE).digest()
-            cipher = self._ciphers[label] = _Cipher(_aead(key))
+            cipher = self._ciphers[label] = _aead(key)
         return cipher
 
 
-class _Cipher:
-    """The cipher of one label, which has a key of its own.
+def _unopened() -> tuple[type[Exception], ...]:
+    """Give the errors by which a cipher refuses to open something; asked for when one has come."""
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see above
 
-    Its nonces are counted from a random one: no two processes that seal under the same label meet, and none asks the
-    system for each.
-    """
-
-    __slots__ = ("aead", "first", "sealed")
-
-    def __init__(self, aead: "ChaCha20Poly1305") -> None:
-        self.aead = aead
-        self.first = int.from_bytes(os.urandom(_NONCE), "big")
-        self.sealed = 0
+    return (InvalidTag, ValueError)
 
 
 def _aead(key: bytes) -> "ChaCha20Poly1305":

@@ -8,7 +8,7 @@ other runs would have to wait for it.
 import asyncio
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,18 +54,20 @@ class SqliteJournal:
         self._programs: dict[int, tuple[Program, str, bytes]] = {}
         self._known: dict[str, Program] = {}
 
-    async def start(self, start: Start, records: Sequence[Record]) -> None:
+    # These two are no coroutines of their own, around that which they give: they are called for each turn.
+
+    def start(self, start: Start, records: Sequence[Record]) -> Coroutine[Any, Any, None]:
         """Take a new run and its first records."""
         program, body = self._written(start.program)
         rest = msgspec.json.encode(_Inputs(start.inputs, start.secrets, start.options))
         rest = self._store.sealer.seal(start.run_id, rest)
         self._places[start.run_id] = Place()
         begun = Begun(start.run_id, start.program.workflow_id, program, body, rest, start.began)
-        await self._write((begun, self._turn(start.run_id, records)), flush=must_flush(records))
+        return self._write((begun, self._turn(start.run_id, records)), flush=must_flush(records))
 
-    async def append(self, run_id: str, records: Sequence[Record]) -> None:
+    def append(self, run_id: str, records: Sequence[Record]) -> Coroutine[Any, Any, None]:
         """Take the records of one turn, whole or not at all."""
-        await self._write((self._turn(run_id, records),), flush=must_flush(records))
+        return self._write((self._turn(run_id, records),), flush=must_flush(records))
 
     async def claim(self, run_id: str) -> Kept:
         """Give a run that nobody drives, to be driven here from now on."""
