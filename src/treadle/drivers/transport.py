@@ -109,7 +109,7 @@ class Transport:
         Waiting for a turn and for a free connection is not the server's time, and costs less here than in the pool.
         """
         try:
-            socket, url = _target(request.url)
+            socket, url, origin = _target(request.url)
         except ValueError as error:
             message = f"{request.url} is no URL to send a request to: {error}"
             return HttpFailed("url", message, "check the server's URL (--server)")
@@ -120,7 +120,7 @@ class Transport:
         refusal = None if self._policy is None else self._refused(self._policy, url, (socket, proxy))
         if refusal is not None:
             return refusal
-        way = _Way(socket or f"{url.scheme}://{url.raw_authority}", socket, proxy)
+        way = _Way(origin, socket, proxy)
         host_slots = None
         if self._turns.matter or self.connection.max_connections_per_host is not None or self._slots.locked():
             host_slots = await self._admitted(way.origin, url.raw_host or "")
@@ -332,8 +332,9 @@ class _Way(NamedTuple):
     proxy: str | None
 
 
-def _target(text: str) -> tuple[str | None, "URL"]:
-    """Give the Unix socket and the URL of a request.
+@lru_cache(256)
+def _target(text: str) -> tuple[str | None, "URL", str]:
+    """Give the Unix socket, the URL and the origin of a request. A URL keeps the parts that it was asked for.
 
     Raises:
         ValueError: it is no URL to send a request to.
@@ -346,7 +347,7 @@ def _target(text: str) -> tuple[str | None, "URL"]:
     url = yarl.URL(text, encoded=True)
     if not url.host:
         raise ValueError("it has no host")
-    return socket, url
+    return socket, url, socket or f"{url.scheme}://{url.raw_authority}"
 
 
 def _is_known(response: "aiohttp.ClientResponse") -> bool:

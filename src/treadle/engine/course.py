@@ -127,7 +127,8 @@ class Course:
         frame.unanswered = None
         frame.visits[index] = frame.visits.get(index, 0) + 1
         frame.attempt = 1
-        frame.retries = {}
+        if frame.retries:
+            frame.retries = {}
         poll = step.poll or _PLAIN_POLL
         place = (frame.number, index)
         left = frame.pace.left(place, poll, now) if by_goto else inf
@@ -205,11 +206,11 @@ class Course:
         )  # fmt: skip
         effect = SendHttp(effect_id, frame.place, request, timeout, *security, keyed=has_key)
         self.effect = effect
-        self.state.step_began(now, request, idempotent=effect.idempotent)
+        self.state.step_began(now, effect_id, request, idempotent=effect.idempotent)
 
     def _call_workflow(self, step: Step, call: WorkflowCall, now: float) -> None:
         state = self.state
-        state.step_began(now, None, calls=self.program.workflows[call.workflow].workflow_id)
+        state.step_began(now, state.frame.effect_id, None, calls=self.program.workflows[call.workflow].workflow_id)
         depth = len(state.frames)
         try:
             timeout = self._timeout(step)

@@ -34,7 +34,7 @@ class Request:
         return self._parameter("path", name)
 
     def _parameter(self, location: str, name: str) -> Any:
-        given = (value for spec, value in self._arguments if (spec.location, spec.name) == (location, name))
+        given = (a.value for a in self._arguments if (a.spec.location, a.spec.name) == (location, name))
         return next(given, None)
 
     def body(self) -> Any:

@@ -4,12 +4,22 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from math import inf
 
+from msgspec import Struct
+
 from treadle.engine.program import Poll
 from treadle.engine.snapshot import PaceSnapshot
 
 Place = tuple[int, int]
 """A step of a run: the index of its workflow in the program, and its own index."""
 _NOTHING = PaceSnapshot(0)
+
+
+class _Entered(Struct, gc=False):
+    """What is remembered of a step: after how many pauses it was entered, its next pause, and since when a loop goes on."""
+
+    seen: int
+    next: float
+    since: float
 
 
 class Pace:
@@ -21,23 +31,26 @@ class Pace:
         kept: what an earlier process remembered.
     """
 
-    __slots__ = ("_interval", "_max_interval", "_next", "_pauses", "_seen", "_since")
+    __slots__ = ("_entered", "_interval", "_max_interval", "_pauses")
 
     def __init__(self, interval: float, max_interval: float, kept: PaceSnapshot = _NOTHING) -> None:
         self._interval = interval
         self._max_interval = max_interval
         self._pauses = kept.pauses
-        self._seen: dict[Place, int] = {(flow, step): pauses for flow, step, pauses in kept.seen}
-        self._next: dict[Place, float] = {(flow, step): pause for flow, step, pause in kept.next}
-        self._since: dict[Place, float] = {(flow, step): since for flow, step, since in kept.since}
+        pauses = {(flow, step): pause for flow, step, pause in kept.next}
+        since = {(flow, step): since for flow, step, since in kept.since}
+        self._entered: dict[Place, _Entered] = {
+            (flow, step): _Entered(seen, pauses[flow, step], since[flow, step]) for flow, step, seen in kept.seen
+        }
 
     def snapshot(self) -> PaceSnapshot:
         """Give what is remembered, as data."""
+        entered = self._entered.items()
         return PaceSnapshot(
             self._pauses,
-            tuple((*place, pauses) for place, pauses in self._seen.items()),
-            tuple((*place, pause) for place, pause in self._next.items()),
-            tuple((*place, since) for place, since in self._since.items()),
+            tuple([(*place, step.seen) for place, step in entered]),
+            tuple([(*place, step.next) for place, step in entered]),
+            tuple([(*place, step.since) for place, step in entered]),
         )
 
     def slept(self) -> None:
@@ -51,26 +64,26 @@ class Pace:
 
     def enter(self, step: Place, poll: Poll, now: float, *, by_goto: bool) -> float | None:
         """Give the seconds to pause before the step at that place, or None where it may go on at once."""
-        again = by_goto and self._seen.get(step) == self._pauses
         interval = self._interval if poll.interval is None else poll.interval
-        if not by_goto or step not in self._since:
-            self._since[step] = now
-            self._next[step] = interval
+        known = self._entered.get(step)
+        again = by_goto and known is not None and known.seen == self._pauses
+        if known is None or not by_goto:
+            known = self._entered[step] = _Entered(self._pauses, interval, now)
         pause = None
         if again and interval > 0:
             longest = self._max_interval if poll.max_interval is None else poll.max_interval
-            pause = self._next[step]
+            pause = known.next
             # The maximum bounds the growth; an interval that was asked for is never shortened by it.
-            self._next[step] = max(min(pause * poll.backoff, longest), interval)
+            known.next = max(min(pause * poll.backoff, longest), interval)
         # The pause that is about to be made counts as one before this entry.
-        self._seen[step] = self._pauses + (pause is not None)
+        known.seen = self._pauses + (pause is not None)
         return pause
 
     def left(self, step: Place, poll: Poll, now: float) -> float:
         """Give the seconds that a loop through this step may still go on, as the document allows."""
-        if poll.timeout is None or step not in self._since:
+        if poll.timeout is None or step not in self._entered:
             return inf
-        return poll.timeout - (now - self._since[step])
+        return poll.timeout - (now - self._entered[step].since)
 
 
 def retry_after_seconds(value: str | None, now: float) -> float | None:

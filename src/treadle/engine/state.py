@@ -160,15 +160,21 @@ class State:
         return None
 
     def step_began(
-        self, now: float, request: HttpRequest | None, *, idempotent: bool = True, calls: str | None = None
+        self,
+        now: float,
+        effect_id: str,
+        request: HttpRequest | None,
+        *,
+        idempotent: bool = True,
+        calls: str | None = None,
     ) -> None:
         """Record that an attempt at the present step begins: a request is sent, or the workflow `calls` begun."""
         frame = self.frame
         self.records.append(
             records.StepBegan(
                 at=now,
-                effect_id=frame.effect_id,
-                step_id=self.step.step_id,
+                effect_id=effect_id,
+                step_id=frame.workflow.steps[frame.step].step_id,
                 visit=frame.visits[frame.step],
                 attempt=frame.attempt,
                 method=None if request is None else request.method,

@@ -68,6 +68,9 @@ class Message(Protocol):
         """Give the body: a JSON value when it is JSON, else text."""
 
 
+_NO_CONTEXT = Missing("`$` has no context here")
+
+
 def _as_it_is(text: str) -> str:
     return text
 
@@ -106,7 +109,7 @@ class Context:
         self.status: int | None = None
         self.request: Message | None = None
         self.response: Message | None = None
-        self.value: Any = Missing("`$` has no context here")
+        self.value: Any = _NO_CONTEXT
 
 
 def evaluate(node: Expression | Template | str, context: Context) -> Any:

@@ -5,7 +5,7 @@ Own code, because no kept library serialises OpenAPI parameters alone (style and
 
 import re
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -37,7 +37,7 @@ class HttpRequest(Struct, frozen=True, gc=False):
     body: Body | None = None
 
 
-class Argument(NamedTuple):
+class Argument(Struct, frozen=True, gc=False):
     """A parameter of an operation with its value."""
 
     spec: ParameterSpec
@@ -56,8 +56,9 @@ def build_request(
     headers: list[tuple[str, str]] = []
     cookies: list[str] = []
     query: list[str] = []
-    for spec, value in arguments:
-        written = writer(spec)(value)
+    for argument in arguments:
+        spec = argument.spec
+        written = writer(spec)(argument.value)
         match spec.location:
             case "path":
                 path = path.replace("{" + spec.name + "}", written[0])
