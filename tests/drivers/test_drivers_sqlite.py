@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import os
 import sqlite3
 import stat
@@ -198,17 +199,49 @@ def test_many_claim_and_one_gets_it(path):
     asyncio.run(claim())
 
 
-def test_what_announces_a_request_reaches_the_disk_first(path):
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "among-others"])
+def test_what_announces_a_request_reaches_the_disk_first(path, monkeypatch, others):
+    flushed, fsync = [], os.fsync
+
+    def seen(handle):
+        fsync(handle)
+        flushed.append(os.path.sameopenfile(handle, ahead) and os.fstat(ahead).st_size)
+
+    async def write():
+        nonlocal ahead
+        journal = SqliteJournal(path)
+        for number in range(others):
+            await started(journal, f"other{number}")
+        run, _ = await started(journal, of=program("GET", "POST", "GET"))
+        ahead = os.open(f"{path}-wal", os.O_RDONLY)
+        monkeypatch.setattr(os, "fsync", seen)
+        size = os.fstat(ahead).st_size
+        await journal.append("r1", turn(run))
+        assert max(flushed) > size  # the announcement is in what the disk took
+        del flushed[:]
+        for _ in range(2):
+            await journal.append("r1", turn(run))
+        assert not flushed
+        await journal.close()
+
+    ahead = 0
+    asyncio.run(write())
+    os.close(ahead)
+
+
+def test_a_disk_that_does_not_take_an_announcement_is_an_error(path, monkeypatch):
     async def write():
         journal = SqliteJournal(path)
-        seen = []
-        written = journal._store.write
-        journal._store.write = lambda batch, **how: seen.append(how["flush"]) or written(batch, **how)
-        run, _ = await started(journal, of=program("GET", "POST", "GET"))
-        for _ in range(3):
-            await journal.append("r1", turn(run))
+        run, _ = await started(journal, of=program("GET", "POST"))
+
+        def broken(handle):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "fsync", broken)
+            with pytest.raises(JournalFailed, match="cannot be written: Input/output error"):
+                await journal.append("r1", turn(run))
         await journal.close()
-        assert seen == [False, True, False, False]
 
     asyncio.run(write())
 

@@ -1,8 +1,7 @@
 """SqliteJournal: durable runs in one file, which any number of processes and threads use at once.
 
-All runs that come with records in the same turn of the event loop share one transaction. One that guards nothing is
-written at once, for it costs less than to change threads; one that has to reach the disk is written in a thread where
-other runs would have to wait for it.
+All runs that come with records in the same turn of the event loop share one transaction. It is written at once, for that
+costs less than to change threads; what has to reach the disk is waited for in a thread, where others would have to wait.
 """
 
 import asyncio
@@ -50,6 +49,8 @@ class SqliteJournal:
         self._waiting: list[_Waiting] = []
         self._scheduled = False
         self._work_on: asyncio.Future[object] | None = None
+        self._to_flush: list[_Waiting] = []
+        self._flush_on: asyncio.Future[None] | None = None
         self._places: dict[str, Place] = {}
         self._programs: dict[int, tuple[Program, str, bytes]] = {}
         self._known: dict[str, Program] = {}
@@ -106,9 +107,10 @@ class SqliteJournal:
 
     async def close(self) -> None:
         """Write what is left and close; runs that are still driven here become interrupted."""
-        while self._waiting or self._work_on is not None:
-            waiting = [future for _, _, future in self._waiting]
-            await asyncio.gather(*waiting, *filter(None, [self._work_on]), return_exceptions=True)
+        while self._waiting or self._work_on is not None or self._flush_on is not None:
+            waiting = [future for _, _, future in (*self._waiting, *self._to_flush)]
+            work = filter(None, [self._work_on, self._flush_on])
+            await asyncio.gather(*waiting, *work, return_exceptions=True)
             await asyncio.sleep(0)  # they are told in the next turn
         # Whoever was cancelled while a thread read for it has left that thread at work, and the file must not go under it.
         if self._one_at_a_time.acquire(blocking=False):
@@ -196,23 +198,43 @@ class SqliteJournal:
         self._scheduled = False
         waiting, self._waiting = self._waiting, []
         batch = [item for items, _, _ in waiting for item in items]
-        flush = any(needs for _, needs, _ in waiting)
-        # Where nobody else would be kept waiting, the disk too is faster without a thread.
-        here = not flush or len(self._places) <= 1
-        if here and self._one_at_a_time.acquire(blocking=False):
+        if self._one_at_a_time.acquire(blocking=False):
             try:
-                written = self._store.write(batch, flush=flush, patient=False)
+                written = self._store.write(batch, patient=False)
             except JournalFailed as error:
                 _resolve(waiting, error)
                 return
             finally:
                 self._one_at_a_time.release()
             if written:
-                _resolve(waiting, None)
+                self._flush(loop, [one for one in waiting if one[1]])
+                _resolve([one for one in waiting if not one[1]], None)
                 if self._store.is_due:
                     self._work(loop, [], self._store.take_in)
                 return
-        self._work(loop, waiting, lambda: self._store.write(batch, flush=flush, patient=True))
+        self._work(loop, waiting, lambda: self._store.write(batch, patient=True))
+
+    def _flush(self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting]) -> None:
+        """Have the disk take what is written, and tell those who wait for that; what comes meanwhile shares the next time."""
+        self._to_flush += waiting
+        if not self._to_flush or self._flush_on is not None:
+            return
+        waiting, self._to_flush = self._to_flush, []
+        if len(self._places) > 1:
+            self._flush_on = loop.run_in_executor(None, self._store.flush)
+            self._flush_on.add_done_callback(lambda done: self._flushed(loop, waiting, done))
+            return
+        try:  # nobody else would be kept waiting, and the disk too is faster without a thread
+            self._store.flush()
+        except JournalFailed as error:
+            _resolve(waiting, error)
+        else:
+            _resolve(waiting, None)
+
+    def _flushed(self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], done: "asyncio.Future[None]") -> None:
+        self._flush_on = None
+        _resolve(waiting, done.exception())
+        self._flush(loop, [])
 
     def _work(self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], work: Callable[[], object]) -> None:
         """Work in a thread; what comes meanwhile waits."""
@@ -222,7 +244,11 @@ class SqliteJournal:
     def _worked(self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], done: "asyncio.Future[object]") -> None:
         self._work_on = None
         error = done.exception()
-        _resolve(waiting, error)
+        if error is None:
+            self._flush(loop, [one for one in waiting if one[1]])
+            _resolve([one for one in waiting if not one[1]], None)
+        else:
+            _resolve(waiting, error)
         if error is None and self._store.is_due:
             self._work(loop, [], self._store.take_in)
         elif self._waiting:  # they meet by themselves what could not be written

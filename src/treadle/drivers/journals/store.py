@@ -102,7 +102,7 @@ class Store:
         self._owners = path.with_name(f"{path.name}.owners")
         self._owner: Owner | None = None
         self._numbers: dict[str, int] = {}
-        self._flushes = False
+        self._ahead: int | None = None
         self._patient = True
         self._written = 0
         with self._explained("cannot be opened"):
@@ -145,7 +145,9 @@ class Store:
         elif version > VERSION:
             hint = "use that version, or another file: --state PATH"
             raise JournalFailed(f"the journal {self.path} was written by a later version of Treadle", hint=hint)
-        execute("PRAGMA synchronous = NORMAL")
+        # Written ahead, it is not flushed with each transaction, for that holds up other threads of Python: see `flush`.
+        self._is_ahead = execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        execute(f"PRAGMA synchronous = {'NORMAL' if self._is_ahead else 'FULL'}")
         execute("PRAGMA wal_autocheckpoint = 0")  # it waits for the disk, so it is done where nobody waits for it
         execute("PRAGMA secure_delete = FAST")
 
@@ -154,13 +156,13 @@ class Store:
 
     # Writing
 
-    def write(self, batch: list[Begun | Turn], *, flush: bool, patient: bool) -> bool:
-        """Write a batch in one transaction, flushed to the disk where that is asked for.
+    def write(self, batch: list[Begun | Turn], *, patient: bool) -> bool:
+        """Write a batch in one transaction, which is on the disk after `flush`.
 
         Gives False where it is not `patient` and another process is writing: nothing was written.
         """
         with self._explained("cannot be written"):
-            self._set(flush=flush, patient=patient)
+            self._be(patient=patient)
             if self.path.stat().st_ino != self._inode:
                 raise FileNotFoundError
             try:
@@ -188,10 +190,21 @@ class Store:
         with self._explained("cannot be written"):
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def _set(self, *, flush: bool, patient: bool) -> None:
-        if flush is not self._flushes:
-            self._connection.execute(f"PRAGMA synchronous = {'FULL' if flush else 'NORMAL'}")
-            self._flushes = flush
+    def flush(self) -> None:
+        """Have the disk take what was written so far. No other method is kept from work by it: call it in a thread.
+
+        It is what SQLite itself does at the end of a transaction where it is to be safe from a loss of power (`synchronous
+        = FULL`), without holding Python's lock and the connection in turn for each row.
+        """
+        if not self._is_ahead:
+            return  # each transaction was flushed
+        with self._explained("cannot be written"):
+            if self._ahead is None:
+                self._ahead = os.open(self.path.with_name(f"{self.path.name}-wal"), os.O_RDWR)
+                _flush_folder(self.path.parent)
+            os.fsync(self._ahead)
+
+    def _be(self, *, patient: bool) -> None:
         if patient is not self._patient:
             self._connection.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000) if patient else 0}")
             self._patient = patient
@@ -268,7 +281,7 @@ class Store:
         number = self._numbers.pop(run_id, None)
         if number is not None and self._owner is not None:
             with self._explained("cannot be written"):
-                self._set(flush=False, patient=True)
+                self._be(patient=True)
                 self._connection.execute(
                     "UPDATE runs SET owner = NULL, asked = 0 WHERE number = ? AND owner = ?", (number, self._owner.name)
                 )
@@ -357,6 +370,9 @@ class Store:
 
     def close(self) -> None:
         """Close the file; runs that are still driven here become interrupted."""
+        if self._ahead is not None:
+            os.close(self._ahead)
+            self._ahead = None
         with suppress(sqlite3.Error):
             self._connection.close()
         if self._owner is not None:
@@ -368,7 +384,7 @@ class Store:
     def _changing(self, run_id: str) -> Iterator[tuple[int, bool]]:
         """Change a run in one transaction; gives its number, and whether somebody drives it."""
         with self._explained("cannot be written"):
-            self._set(flush=False, patient=True)
+            self._be(patient=True)
             with self._transaction():
                 number, owner = self._run(run_id)
                 yield number, self._driven(owner)
@@ -404,6 +420,16 @@ class Store:
             name = getattr(error, "sqlite_errorname", "")
             why, hint = next((said for prefix, said in _MEANINGS if name.startswith(prefix)), (str(error), _ELSEWHERE))
             raise JournalFailed(f"the journal {self.path} {what}: {why}", hint=hint) from error
+
+
+def _flush_folder(folder: Path) -> None:
+    """Have the disk take the names of the files in a folder, where the system has that."""
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 _ELSEWHERE = "--state PATH names another file, --no-journal runs without one"
