@@ -246,6 +246,20 @@ def test_a_disk_that_does_not_take_an_announcement_is_an_error(path, monkeypatch
     asyncio.run(write())
 
 
+@pytest.mark.parametrize("at", ["write", "flush"])
+def test_nobody_waits_for_a_writer_that_broke_in_a_way_that_nobody_thought_of(path, monkeypatch, at):
+    async def write():
+        journal = SqliteJournal(path)
+        run, _ = await started(journal, of=program("GET", "POST"))
+        with monkeypatch.context() as broken:
+            broken.setattr(journal._store, at, lambda *_, **__: 1 // len(""))
+            with pytest.raises(ZeroDivisionError):
+                await journal.append("r1", turn(run))
+        await journal.close()
+
+    asyncio.run(write())
+
+
 def test_a_long_loop_stays_small(path):
     async def write():
         journal = SqliteJournal(path)

@@ -201,7 +201,7 @@ class SqliteJournal:
         if self._one_at_a_time.acquire(blocking=False):
             try:
                 written = self._store.write(batch, patient=False)
-            except JournalFailed as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is for those who wait
                 _resolve(waiting, error)
                 return
             finally:
@@ -226,7 +226,7 @@ class SqliteJournal:
             return
         try:  # nobody else would be kept waiting, and the disk too is faster without a thread
             self._store.flush()
-        except JournalFailed as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is for those who wait
             _resolve(waiting, error)
         else:
             _resolve(waiting, None)
