@@ -9,6 +9,7 @@ import os
 import sqlite3
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 from served import NOON
@@ -246,13 +247,13 @@ def test_a_disk_that_does_not_take_an_announcement_is_an_error(path, monkeypatch
     asyncio.run(write())
 
 
-@pytest.mark.parametrize("at", ["write", "flush"])
-def test_nobody_waits_for_a_writer_that_broke_in_a_way_that_nobody_thought_of(path, monkeypatch, at):
+@pytest.mark.parametrize(("of", "call"), [(Path, "stat"), (os, "fsync")], ids=["write", "flush"])
+def test_nobody_waits_for_a_writer_that_broke_in_a_way_that_nobody_thought_of(path, monkeypatch, of, call):
     async def write():
         journal = SqliteJournal(path)
         run, _ = await started(journal, of=program("GET", "POST"))
         with monkeypatch.context() as broken:
-            broken.setattr(journal._store, at, lambda *_, **__: 1 // len(""))
+            broken.setattr(of, call, lambda *_, **__: 1 // len(""))
             with pytest.raises(ZeroDivisionError):
                 await journal.append("r1", turn(run))
         await journal.close()

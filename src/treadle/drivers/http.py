@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import count
 from typing import Any
 
 from treadle.drivers.connection import Exchange
@@ -109,7 +110,7 @@ class Http:
         limited = due is not None
         # All hops together get the time of one request.
         due = due if due is not None else self._clock.now() + self._connection.request_timeout
-        for hop in range(1, MAX_REDIRECTS + 1):
+        for hop in count(1):
             location = _header(result, "location")
             if result.status not in REDIRECTS or location is None:
                 return result
@@ -120,15 +121,14 @@ class Http:
             finally:
                 # The run sees no answer but the last one. Not before: a signature of this very URL is meant to go along.
                 self._secrets.overhear(answered(result))
+            if hop > MAX_REDIRECTS:
+                break
             sent = self._with_cookies(request) if self._jars else request
             found = await self._in_time(sent, due, exchange, hop, own=limited)
             if isinstance(found, HttpFailed):
                 return found
             result = found
             self._take(request, result)
-        if result.status not in REDIRECTS or _header(result, "location") is None:
-            return result
-        self._secrets.overhear(answered(result))
         return HttpFailed("redirect", f"more than {MAX_REDIRECTS} redirects", "the server redirects in a circle")
 
     async def _in_time(

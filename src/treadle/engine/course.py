@@ -127,8 +127,7 @@ class Course:
         frame.unanswered = None
         frame.visits[index] = frame.visits.get(index, 0) + 1
         frame.attempt = 1
-        if frame.retries:
-            frame.retries = {}
+        frame.retries = {}
         poll = step.poll or _PLAIN_POLL
         place = (frame.number, index)
         left = frame.pace.left(place, poll, now) if by_goto else inf

@@ -153,28 +153,28 @@ def place_after(before: Place, records: Sequence[Record]) -> Place:
     """Give where a run stands after further records."""
     step_id, until, announced, status = before.step_id, before.until, before.announced, before.status
     for record in records:
-        kind = type(record)  # asked for each record of each run: no patterns to try one after the other
-        if kind is Delivered:
-            announced, until = announced and "/reconcile/" in record.effect_id, None  # type: ignore[union-attr]
-        elif kind is StepEnded or kind is Withdrawn:
-            announced = False
-        elif isinstance(record, StepBegan):
-            step_id = f"{record.caller}/{record.step_id}" if record.caller else record.step_id
-            until, status = None, None
-            announced = announced or not record.idempotent
-        elif isinstance(record, Waiting):
-            step_id = f"{record.caller}/{record.step_id}" if record.caller else record.step_id
-            until = record.at + record.seconds
-        elif isinstance(record, RunEnded):
-            status, until = record.status, None
-        elif kind is Resolved:
-            status, announced = None, True
+        match record:
+            case StepBegan():
+                step_id = f"{record.caller}/{record.step_id}" if record.caller else record.step_id
+                until, status = None, None
+                announced = announced or not record.idempotent
+            case Waiting():
+                step_id = f"{record.caller}/{record.step_id}" if record.caller else record.step_id
+                until = record.at + record.seconds
+            case RunEnded():
+                status, until = record.status, None
+            case Delivered():
+                announced, until = announced and "/reconcile/" in record.effect_id, None
+            case Resolved():
+                status, announced = None, True
+            case StepEnded() | Withdrawn():
+                announced = False
     return Place(step_id, until, announced, status)
 
 
 def must_flush(records: Sequence[Record]) -> bool:
     """Say whether the records guard a request which is not idempotent, so that they must outlive the machine's crash."""
-    return any(type(record) is StepBegan and not record.idempotent for record in records)
+    return any(isinstance(record, StepBegan) and not record.idempotent for record in records)
 
 
 def unknown_run(run_id: str) -> RunRefused:
