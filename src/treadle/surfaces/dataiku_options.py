@@ -35,7 +35,7 @@ SERVER_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("max-connections", {"type": SOME, "default": 100, "metavar": "N", "help": "Requests under way at once."}),
     (
         "poll-interval",
-        {"type": Seconds(), "default": 1.0, "metavar": "S", "help": "First pause between two looks at a run."},
+        {"type": Seconds(), "default": 2.0, "metavar": "S", "help": "First pause between two looks at a run."},
     ),
     ("poll-max-interval", {"type": Seconds(), "default": 15.0, "metavar": "S", "help": "Longest such pause."}),
 )
