@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 
 from treadle.document.model import EXPRESSION_VERSIONS
 from treadle.drivers.settings import Options
-from treadle.engine.course import JITTER, MAX_DEPTH
+from treadle.engine.course import MAX_DEPTH
+from treadle.engine.pace import JITTER
 from treadle.engine.program import POLL_BACKOFF, Poll
 from treadle.engine.transitions import TRANSITIONS
 from treadle.expressions import condition, judgement, syntax
@@ -94,6 +95,7 @@ def poll() -> str:
         ("`interval`", "the first pause", "`--poll-interval`"),
         ("`maxInterval`", "the longest pause", "`--poll-max-interval`"),
         ("`backoff`", "how the pause grows, at least 1", f"{plain.backoff:g}"),
+        ("`waitFirst`", "whether the first pause is made before the first look", str(plain.wait_first).lower()),
         ("`timeout`", "how long the loop may go on", "no limit"),
     ]
     return table(("field", "meaning", "without it"), rows)

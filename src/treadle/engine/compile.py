@@ -315,6 +315,7 @@ _ONE_AWAY = "take one `dependsOn` away"
 _LARGEST = 1.7976931348623157e308
 """What a number of YAML may be at most to be a float."""
 _POLL = {"interval": "interval", "maxInterval": "max_interval", "backoff": "backoff", "timeout": "timeout"}
+_WAIT_FIRST = "waitFirst"
 
 
 def _timeout(scope: Scope, step: model.Step) -> Payload | None:
@@ -337,15 +338,21 @@ def _poll(scope: Scope, step: model.Step) -> program.Poll | None:
     for place, problem in problems.items():
         hint = "for example {interval: 2, maxInterval: 30, timeout: 3600}"
         scope.findings.error("poll", f"x-treadle-poll {problem}", place, hint)
-    return None if problems else program.Poll(**{_POLL[name]: float(value) for name, value in written.items()})
+    if problems:
+        return None
+    seconds = {_POLL[name]: float(value) for name, value in written.items() if name in _POLL}
+    return program.Poll(**seconds, wait_first=written.get(_WAIT_FIRST, False))
 
 
 def _poll_problems(written: Any, at: Path) -> Iterable[tuple[Path, str]]:
     if not isinstance(written, dict):
-        yield at, "is an object of interval, maxInterval, backoff and timeout"
+        yield at, "is an object of interval, maxInterval, backoff, timeout and waitFirst"
         return
     for name, value in written.items():
-        if name not in _POLL:
+        if name == _WAIT_FIRST:
+            if not isinstance(value, bool):
+                yield (*at, name), f"needs true or false for '{name}'"
+        elif name not in _POLL:
             yield (*at, name), f"has no '{name}'"
         elif not _is_seconds(value):
             yield (*at, name), f"needs a number that is not negative for '{name}'"

@@ -14,6 +14,7 @@ from treadle.engine.frame import Detour, Ends, Frame
 from treadle.engine.idempotency import keyed
 from treadle.engine.journal import Failure
 from treadle.engine.messages import Response, said_by_server
+from treadle.engine.pace import JITTER
 from treadle.engine.program import Action, Call, Poll, Program, Step, WorkflowCall
 from treadle.engine.requests import request_of, security_of
 from treadle.engine.seconds import seconds_of
@@ -23,8 +24,6 @@ from treadle.engine.transitions import TRANSITIONS, StepStatus, Then, matched
 from treadle.sources.needs import Alternatives, Credential
 from treadle.sources.request import HttpRequest, RequestInvalid
 
-JITTER = 0.1
-"""How far a poll's pause may be off either way, as a share of it (semantics: pacing)."""
 MAX_DEPTH = 100
 """How many workflows may be under way within each other."""
 _PLAIN_POLL = Poll()
@@ -95,8 +94,8 @@ class Course:
                 return
         self._enter(0, now, by_goto=frame.transferred, last=last)
 
-    def _call(self, number: int, inputs: dict[str, Any], ends: Ends, now: float) -> None:
-        """Begin another workflow within this one.
+    def _call(self, number: int, inputs: dict[str, Any], ends: Ends, now: float, deadline: float | None = None) -> None:
+        """Begin another workflow within this one, which has until then.
 
         Raises:
             CallRefused: too many are under way.
@@ -109,6 +108,7 @@ class Course:
             raise CallRefused(Failure("depth", message, None, hint))
         child = state.new_frame(number, inputs, ends)
         child.called_by(state.frame)
+        child.deadline = deadline
         state.frames.append(child)
         self.begin_workflow(now)
 
@@ -131,7 +131,8 @@ class Course:
         poll = step.poll or _PLAIN_POLL
         place = (frame.number, index)
         left = frame.pace.left(place, poll, now) if by_goto else inf
-        pause = frame.pace.enter(place, poll, now, by_goto=by_goto)
+        due_in = self.state.time_left(now) if poll.wait_first else None
+        pause = frame.pace.enter(place, poll, now, by_goto=by_goto, left=inf if due_in is None else due_in)
         told = None if pause is None else self.state.told_to_wait(last, now)
         if left <= _CLOCKS_DIFFER or (told or 0.0) > left:
             message = f"step '{step.step_id}' polled and did not come to an end within its {poll.timeout:g} s"
@@ -210,17 +211,14 @@ class Course:
     def _call_workflow(self, step: Step, call: WorkflowCall, now: float) -> None:
         state = self.state
         state.step_began(now, state.frame.effect_id, None, calls=self.program.workflows[call.workflow].workflow_id)
-        depth = len(state.frames)
         try:
             timeout = self._timeout(step)
-            self._call(call.workflow, state.inputs_of(call, now), Ends.THE_CALLING_STEP, now)
+            deadline = None if timeout is None else now + timeout
+            self._call(call.workflow, state.inputs_of(call, now), Ends.THE_CALLING_STEP, now, deadline)
         except (CallRefused, RequestInvalid) as refused:
             why = refused.failure if isinstance(refused, CallRefused) else Failure("request", refused.message)
             failure = Failure(why.kind, f"step '{step.step_id}': {why.message}", step.step_id, why.hint)
             self.ended(step, StepStatus.FAILED, (), None, now, failure)
-            return
-        if timeout is not None and len(state.frames) > depth:
-            state.frames[depth].deadline = now + timeout
 
     def _timeout(self, step: Step) -> float | None:
         """Give the seconds that a step may take, if there is a limit; raises RequestInvalid where it is none."""

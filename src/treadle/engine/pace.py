@@ -11,6 +11,8 @@ from treadle.engine.snapshot import PaceSnapshot
 
 Place = tuple[int, int]
 """A step of a run: the index of its workflow in the program, and its own index."""
+JITTER = 0.1
+"""How far a poll's pause may be off either way, as a share of it (semantics: pacing)."""
 _NOTHING = PaceSnapshot(0)
 
 
@@ -62,15 +64,21 @@ class Pace:
         if inner._pauses:  # noqa: SLF001 - of this class
             self._pauses += 1
 
-    def enter(self, step: Place, poll: Poll, now: float, *, by_goto: bool) -> float | None:
-        """Give the seconds to pause before the step at that place, or None where it may go on at once."""
+    def enter(self, step: Place, poll: Poll, now: float, *, by_goto: bool, left: float = inf) -> float | None:
+        """Give the seconds to pause before the step at that place, or None where it may go on at once.
+
+        `left` are the seconds that the workflow has: where they are too few to wait first, it is looked at once.
+        """
         interval = self._interval if poll.interval is None else poll.interval
         known = self._entered.get(step)
-        again = by_goto and known is not None and known.seen == self._pauses
+        waits = by_goto and known is not None and known.seen == self._pauses
         if known is None or not by_goto:
             known = self._entered[step] = _Entered(self._pauses, interval, now)
+            waits = poll.wait_first and interval * (1 + JITTER) < min(
+                left, inf if poll.timeout is None else poll.timeout
+            )
         pause = None
-        if again and interval > 0:
+        if waits and interval > 0:
             longest = self._max_interval if poll.max_interval is None else poll.max_interval
             pause = known.next
             # The maximum bounds the growth; an interval that was asked for is never shortened by it.

@@ -104,13 +104,15 @@ class Action(Struct, frozen=True, gc=False):
 class Poll(Struct, frozen=True, gc=False):
     """`x-treadle-poll`: how a step that is entered again is paced; seconds. `timeout` bounds the whole loop.
 
-    Intervals that are None are those of the run.
+    Intervals that are None are those of the run. With `wait_first` the first pause is made before the step is entered for
+    the first time.
     """
 
     interval: float | None = None
     max_interval: float | None = None
     backoff: float = POLL_BACKOFF
     timeout: float | None = None
+    wait_first: bool = False
 
 
 ANNOUNCED_S = "x-treadle-announced-s"
