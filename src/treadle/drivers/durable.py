@@ -96,7 +96,10 @@ class Recorder:
     def _turn(self, records: Sequence[Record]) -> list[Record]:
         """Give what is to be written now, with a checkpoint where there is enough that it takes the place of."""
         turn, self._unwritten = [*self._unwritten, *records], []
-        self._to_fold += sum(map(_weight, records))
+        for record in records:
+            self._to_fold += 1
+            if type(record) is Delivered and type(record.result) is HttpResponse:
+                self._to_fold += len(record.result.body) // 256
         if self._to_fold >= FOLD_AFTER:
             checkpoint = self._run.checkpoint(records[-1].at, self.history.folded())
             if checkpoint is not None:
@@ -145,12 +148,6 @@ class Recorder:
             self._unwritten.append(shown)
         if self._observe is not None:
             self._observe(shown)
-
-
-def _weight(record: Record) -> int:
-    if isinstance(record, Delivered) and isinstance(record.result, HttpResponse):
-        return 1 + len(record.result.body) // 256
-    return 1
 
 
 class Durable:

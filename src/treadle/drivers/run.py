@@ -173,12 +173,14 @@ async def drive(
             await append(run.stop(*_overdue(effect, timeout or 0.0, begun=False), clock.now()))
             break
         work = _perform(run, effect, performer, clock, deadline)
-        if interruption is not None and isinstance(effect, Sleep):
-            result = await interruption.pause(work)
-            if result is None or interruption.reason is not None:
-                return None
-        else:
+        result: Result | TimeoutError
+        if interruption is None or isinstance(effect, SendHttp):
             result = await work
+        else:
+            paused = await interruption.pause(work)
+            if paused is None or interruption.reason is not None:
+                return None
+            result = paused
         if isinstance(result, TimeoutError):
             await append(run.stop(*_overdue(effect, timeout or 0.0, begun=not unsent(result)), clock.now()))
         else:
@@ -192,7 +194,7 @@ def _perform(
     run: Run, effect: Effect, performer: Performer, clock: Clock, deadline: float | None
 ) -> Awaitable[Result | TimeoutError]:
     """Perform an effect, or give the error where the run's deadline comes first."""
-    if isinstance(effect, Sleep):
+    if not isinstance(effect, SendHttp):
         return _pause(effect, run.since, clock, deadline)
     return performer.send(effect) if deadline is None else _in_time(performer.send(effect), deadline - clock.now())
 

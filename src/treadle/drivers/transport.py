@@ -211,9 +211,11 @@ class Transport:
             return refused_by_proxy(407, response.reason or "")
         if body and "Content-Encoding" in response.headers and not _is_known(response):
             return _in_unknown_coding(response)
-        if isinstance(body, HttpFailed):
+        if not isinstance(body, bytes):
             return body
-        return HttpResponse(response.status, tuple(response.headers.items()), body)
+        # aiohttp's names are of a class of their own, which is slow to write for whoever keeps the answer.
+        headers = tuple([(str(name), value) for name, value in response.headers.items()])
+        return HttpResponse(response.status, headers, body)
 
     def _late(self, error: TimeoutError, timeout: float, way: "_Way") -> HttpFailed:
         import aiohttp  # noqa: PLC0415 - see above

@@ -186,7 +186,7 @@ class Course:
             failure = Failure("depends-on", message, step.step_id, "see which step goes past it")
             self.ended(step, StepStatus.FAILED, (), None, now, failure)
             return
-        if isinstance(step.call, WorkflowCall):
+        if not isinstance(step.call, Call):
             self._call_workflow(step, step.call, now)
             return
         try:
@@ -244,11 +244,12 @@ class Course:
 
     def take_answer(self, response: HttpResponse, now: float) -> Response:
         """Let expressions speak of an answer, and no message show the tokens in it."""
-        state, step_id = self.state, self.state.step.step_id
+        state, frame = self.state, self.state.frame
+        step_id = frame.workflow.steps[frame.step].step_id
         state.secrets.learn(answered(response))
-        state.frame.context.status = response.status
+        frame.context.status = response.status
         read = Response(response, lambda rule, message: state.warn(rule, f"step '{step_id}': {message}", now))
-        state.frame.context.response = read
+        frame.context.response = read
         return read
 
     def request_of(self, call: Call, now: float) -> tuple[HttpRequest, tuple[Alternatives, tuple[Credential, ...]]]:

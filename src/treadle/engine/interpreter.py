@@ -117,20 +117,22 @@ class Run:
         """
         course = self._course
         effect = course.effect
-        if effect is None or effect.id != effect_id or isinstance(effect, Sleep) is not isinstance(result, Slept):
+        # By its very type: isinstance is slow wherever it says no of a Struct, and this is asked for each effect.
+        fits = (type(effect) is Sleep) is (type(result) is Slept)
+        if effect is None or effect.id != effect_id or not fits:
             raise NotPending(f"no effect {effect_id!r} is pending that {type(result).__name__} would answer")
         course.state.records = [records.Delivered(now, effect_id, result)]
         course.effect = None
         self._announced = None
         if course.doubt is not None:
             doubt.looked(course, course.doubt, result, now)
-        elif isinstance(effect, Sleep):
-            course.state.frame.pace.slept()
-            course.due = True
-        elif isinstance(result, HttpResponse):
+        elif isinstance(effect, SendHttp) and isinstance(result, HttpResponse):
             open_because = course.answered(effect, result, now)
             if open_because is not None:
                 doubt.begin(course, effect, open_because, now)
+        elif isinstance(effect, Sleep):
+            course.state.frame.pace.slept()
+            course.due = True
         elif isinstance(result, HttpFailed) and result.sent and not effect.idempotent:
             doubt.begin(course, effect, result.message, now)
         elif isinstance(result, HttpFailed):

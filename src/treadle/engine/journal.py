@@ -280,6 +280,11 @@ def write(record: Record) -> bytes:
     return _encoder.encode(record)
 
 
+def write_value(value: Any) -> bytes:
+    """Write outputs, or a part of them, as they stand in a record."""
+    return _encoder.encode(value)
+
+
 def read(line: bytes | str) -> Record:
     """Read a record.
 

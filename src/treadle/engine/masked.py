@@ -4,52 +4,75 @@ What a run is resumed from (`Delivered`, `Resolved`, the snapshot of a `Checkpoi
 shown those, and a journal seals them.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from msgspec import structs
 
 from treadle.engine import journal
 from treadle.engine.journal import Criterion, Failure, Record
 from treadle.engine.secrets import Secrets
 
-_AS_IT_IS = (
-    journal.Delivered, journal.Resolved, journal.Checkpoint, journal.CookiesKept, journal.RunBegan, journal.Transferred,
-    journal.Waiting, journal.Learnt, journal.Withdrawn, journal.Queued,
-)  # fmt: skip
-"""What is sealed, and what holds nothing that a secret could be in."""
-
 
 def masked(record: Record, secrets: Secrets) -> Record:
-    """Give a record with every secret in it masked."""
-    if isinstance(record, _AS_IT_IS):
+    """Give a record with every secret in it masked; the record itself where there is none."""
+    mask = _MASKS[type(record)]  # what is not there is what nobody thought of
+    return record if mask is None else mask(record, secrets)
+
+
+def _step_began(record: journal.StepBegan, secrets: Secrets) -> Record:
+    url = record.url and secrets.text(record.url)
+    return record if url == record.url else structs.replace(record, url=url)
+
+
+def _step_ended(record: journal.StepEnded, secrets: Secrets) -> Record:
+    url = record.url and secrets.text(record.url)
+    criteria = _criteria(record.criteria, secrets)
+    outputs = _outputs(record.outputs, secrets)
+    error = _failure(record.error, secrets)
+    if url == record.url and criteria is record.criteria and outputs is record.outputs and error is None:
+        return record  # nearly always
+    return structs.replace(record, url=url, criteria=criteria, outputs=outputs, error=error)
+
+
+def _run_ended(record: journal.RunEnded, secrets: Secrets) -> Record:
+    outputs, error = _outputs(record.outputs, secrets), _failure(record.error, secrets)
+    if outputs is record.outputs and error is None:
         return record
-    if isinstance(record, journal.StepBegan):
-        url = record.url and secrets.text(record.url)
-        return record if url == record.url else structs.replace(record, url=url)
-    if secrets.absent_from(journal.write(record).decode()):
-        return record  # nearly always, and one search costs less than one for each text
-    match record:
-        case journal.StepEnded():
-            return structs.replace(
-                record,
-                url=None if record.url is None else secrets.text(record.url),
-                criteria=_criteria(record.criteria, secrets),
-                outputs=secrets.value(record.outputs),
-                error=_failure(record.error, secrets),
-            )
-        case journal.RunEnded():
-            error = _failure(record.error, secrets)
-            return structs.replace(record, outputs=secrets.value(record.outputs), error=error)
-        case journal.Looked():
-            return structs.replace(record, criteria=_criteria(record.criteria, secrets))
-        case journal.Stopped():
-            return structs.replace(record, error=_failure(record.error, secrets))
-        case journal.Warned():
-            return structs.replace(record, message=secrets.text(record.message))
-        case journal.Repeated():
-            return structs.replace(record, why=secrets.text(record.why))
+    return structs.replace(record, outputs=outputs, error=error)
+
+
+def _looked(record: journal.Looked, secrets: Secrets) -> Record:
+    return structs.replace(record, criteria=_criteria(record.criteria, secrets))
+
+
+def _stopped(record: journal.Stopped, secrets: Secrets) -> Record:
+    return structs.replace(record, error=_failure(record.error, secrets))
+
+
+def _warned(record: journal.Warned, secrets: Secrets) -> Record:
+    return structs.replace(record, message=secrets.text(record.message))
+
+
+def _repeated(record: journal.Repeated, secrets: Secrets) -> Record:
+    return structs.replace(record, why=secrets.text(record.why))
 
 
 def _criteria(found: tuple[Criterion, ...], secrets: Secrets) -> tuple[Criterion, ...]:
-    return tuple(structs.replace(one, why=secrets.text(one.why)) if one.why else one for one in found)
+    for one in found:
+        if one.why:
+            break
+    else:
+        return found
+    return tuple([structs.replace(one, why=secrets.text(one.why)) if one.why else one for one in found])
+
+
+def _outputs(outputs: dict[str, Any], secrets: Secrets) -> dict[str, Any]:
+    """Give outputs with every secret masked; one search in all of them costs less than one for each text."""
+    if not outputs or secrets.absent_from(journal.write_value(outputs).decode()):
+        return outputs
+    masked: dict[str, Any] = secrets.value(outputs)
+    return masked
 
 
 def _failure(error: Failure | None, secrets: Secrets) -> Failure | None:
@@ -57,3 +80,25 @@ def _failure(error: Failure | None, secrets: Secrets) -> Failure | None:
         return None
     hint = None if error.hint is None else secrets.text(error.hint)
     return structs.replace(error, message=secrets.text(error.message), hint=hint)
+
+
+_MASKS: dict[type[Record], Callable[[Any, Secrets], Record] | None] = {
+    journal.StepBegan: _step_began,
+    journal.StepEnded: _step_ended,
+    journal.RunEnded: _run_ended,
+    journal.Looked: _looked,
+    journal.Stopped: _stopped,
+    journal.Warned: _warned,
+    journal.Repeated: _repeated,
+    # What is sealed, and what holds nothing that a secret could be in.
+    journal.Delivered: None,
+    journal.Resolved: None,
+    journal.Checkpoint: None,
+    journal.CookiesKept: None,
+    journal.RunBegan: None,
+    journal.Transferred: None,
+    journal.Waiting: None,
+    journal.Learnt: None,
+    journal.Withdrawn: None,
+    journal.Queued: None,
+}

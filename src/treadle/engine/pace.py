@@ -39,11 +39,7 @@ class Pace:
         self._interval = interval
         self._max_interval = max_interval
         self._pauses = kept.pauses
-        pauses = {(flow, step): pause for flow, step, pause in kept.next}
-        since = {(flow, step): since for flow, step, since in kept.since}
-        self._entered: dict[Place, _Entered] = {
-            (flow, step): _Entered(seen, pauses[flow, step], since[flow, step]) for flow, step, seen in kept.seen
-        }
+        self._entered: dict[Place, _Entered] = {} if kept is _NOTHING else _entered(kept)
 
     def snapshot(self) -> PaceSnapshot:
         """Give what is remembered, as data."""
@@ -92,6 +88,12 @@ class Pace:
         if poll.timeout is None or step not in self._entered:
             return inf
         return poll.timeout - (now - self._entered[step].since)
+
+
+def _entered(kept: PaceSnapshot) -> dict[Place, _Entered]:
+    pauses = {(flow, step): pause for flow, step, pause in kept.next}
+    since = {(flow, step): since for flow, step, since in kept.since}
+    return {(flow, step): _Entered(seen, pauses[flow, step], since[flow, step]) for flow, step, seen in kept.seen}
 
 
 def retry_after_seconds(value: str | None, now: float) -> float | None:

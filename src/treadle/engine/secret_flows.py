@@ -128,7 +128,8 @@ def answered(response: HttpResponse) -> Iterator[str]:
             yield value
             yield from parts(value)
     body = response.body
-    if b'oken"' in body or b'ode"' in body or b'ecret"' in body:  # most answers have no token: no second look
+    # Most answers have no token: no second look. By find, for `in` takes what it is given for a number first.
+    if body.find(b'oken"') >= 0 or body.find(b'ode"') >= 0 or body.find(b'ecret"') >= 0:
         try:
             value = msgspec.json.decode(body)
         except (msgspec.DecodeError, RecursionError):

@@ -148,8 +148,9 @@ class State:
 
     def note_end(self, step: Step) -> None:
         """Note that a step has ended, for those that depend on it."""
-        self.frame.ended.add(step.step_id)
-        self.ended_elsewhere.add((self.frame.number, step.step_id))
+        frame = self.frame
+        frame.ended.add(step.step_id)
+        self.ended_elsewhere.add((frame.number, step.step_id))
 
     def waits_for(self, step: Step) -> StepKey | None:
         """Give a step that has to end before this one and has not."""
@@ -202,7 +203,7 @@ class State:
             records.StepEnded(
                 at=now,
                 began=frame.began,
-                step_id=self.step.step_id,
+                step_id=frame.workflow.steps[frame.step].step_id,
                 visit=frame.visits[frame.step],
                 attempt=frame.attempt,
                 status=status.value,
@@ -295,8 +296,10 @@ class State:
 
     def step_outputs(self, step: Step, now: float) -> dict[str, Any]:
         """Give a step's outputs; where it called a workflow, that one's outputs and then its own."""
-        values = dict(self.frame.context.outputs or {})
-        self._evaluate(values, step.outputs, self.frame, now, f" of step '{step.step_id}'")
+        frame = self.frame
+        values = dict(frame.context.outputs or {})
+        if step.outputs:
+            self._evaluate(values, step.outputs, frame, now, f" of step '{step.step_id}'")
         return values
 
     def _evaluate(

@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import os
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ class Sealer:
         cipher = self._ciphers.get(label)
         if cipher is None:
             key = hashlib.blake2b(label.encode(), key=self._key, digest_size=_SIZE).digest()
-            cipher = self._ciphers[label] = _aead(key)
+            cipher = self._ciphers[label] = _aead()(key)
         return cipher
 
 
@@ -76,17 +77,18 @@ def _unopened() -> tuple[type[Exception], ...]:
     return (InvalidTag, ValueError)
 
 
-def _aead(key: bytes) -> "ChaCha20Poly1305":
+@cache
+def _aead() -> "type[ChaCha20Poly1305]":
     try:
         # The public name stands in a package that brings twenty other modules, none of which is needed here; they make the
         # import take 5 ms instead of 3, of each start.
         from cryptography.hazmat.bindings._rust import openssl  # noqa: PLC0415
 
-        return openssl.aead.ChaCha20Poly1305(key)
+        return openssl.aead.ChaCha20Poly1305
     except (AttributeError, ImportError):
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415
 
-        return ChaCha20Poly1305(key)
+        return ChaCha20Poly1305
 
 
 def key_of(path: Path, *, new: bool) -> bytes:

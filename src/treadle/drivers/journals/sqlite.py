@@ -126,7 +126,7 @@ class SqliteJournal:
     def _turn(self, run_id: str, records: Sequence[Record]) -> Turn:
         before = self._places[run_id]
         place = self._places[run_id] = place_after(before, records)
-        folds = [at for at, record in enumerate(records) if isinstance(record, Checkpoint)]
+        folds = [at for at, record in enumerate(records) if type(record) is Checkpoint]
         lines = map(write, records[folds[-1] :] if folds else records)
         body = self._store.sealer.seal(run_id, b"\n".join(lines))
         if place.status is not None:

@@ -25,6 +25,8 @@ PAGES = 1000
 _PAGE = 4096
 _PAGES_OF_A_TURN = 3
 """Its place among the turns, in their index, and in what is known of its run."""
+_NULL = float("nan")
+"""What SQLite stores as NULL: it knows no NaN (sqlite3_bind_double)."""
 _PROOF = "proof"
 """What is sealed to tell whether a key is the one that the file was made with."""
 _TABLES = (
@@ -228,10 +230,7 @@ class Store:
         many, numbers = self._connection.executemany, self._numbers
         many(
             "INSERT INTO turns (run, at, step, until, announced, body) VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (numbers[turn.run_id], turn.at, turn.place.step_id, turn.place.until, turn.place.announced, turn.body)
-                for turn in turns
-            ],
+            [_row(numbers[turn.run_id], turn, turn.place) for turn in turns],
         )
         folded = [(numbers[turn.run_id],) for turn in turns if turn.folds]
         if folded:
@@ -420,6 +419,16 @@ class Store:
             name = getattr(error, "sqlite_errorname", "")
             why, hint = next((said for prefix, said in _MEANINGS if name.startswith(prefix)), (str(error), _ELSEWHERE))
             raise JournalFailed(f"the journal {self.path} {what}: {why}", hint=hint) from error
+
+
+def _row(number: int, turn: Turn, place: Place) -> tuple[object, ...]:
+    """Give a turn as what sqlite3 takes as it is.
+
+    For whatever is not exactly an int, a float, a str or a bytearray it looks for an adapter, which takes half as long as
+    the row takes SQLite.
+    """
+    until = _NULL if place.until is None else place.until
+    return number, turn.at, place.step_id, until, int(place.announced), bytearray(turn.body)
 
 
 def _flush_folder(folder: Path) -> None:
