@@ -396,14 +396,15 @@ class Runner:
     ) -> Outcome:
         clock = self._clock if interruption is None else interruption.breakable(self._clock)
         exchange = self._network.of_run(run.program.workflow_id, prepared.secrets)
-        http = Http(exchange, clock, recorder.notice, prepared.secrets, self._authorize, recorder.cookies)
+        notice = recorder.notice
+        http = Http(exchange, clock, notice, prepared.secrets, self._authorize, recorder.cookies)
         if interruption is not None:
             interruption.attach()
         broken: BaseException | None = None
         try:
             if first:
                 await recorder.append(first)
-            with Waiter(run, recorder.notice, self._clock, interruption):
+            with Waiter(run, notice, self._clock, interruption):
                 await drive(run, http, recorder.append, self._clock, timeout=timeout, interruption=interruption)
             if run.outcome is not None:
                 await recorder.append(self._network.left_over(exchange))

@@ -104,7 +104,7 @@ def test_a_journal_that_ends_within_a_turn_says_what_is_not_written_yet(flows, s
         until = next((at for at in turns if at >= end), len(records))
         run = Run(compiled, {"n": 1}, LIMITS, journal=records[:end])
         assert run.take_unwritten() == records[end:until]
-        assert run.unwritten == []
+        assert not run.unwritten
 
 
 SECRET = {

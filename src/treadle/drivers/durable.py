@@ -53,7 +53,7 @@ class Recorder:
         self._observe = observe
         self._journal = journal
         self._start = start
-        self._unwritten: list[Record] = []
+        self._unwritten: tuple[Record, ...] = ()
         self._to_fold = 0
         self._cookies: dict[tuple[str, ...], CookiesKept] = {}
         self.history = History()
@@ -74,7 +74,7 @@ class Recorder:
         journal, observe = self._journal, self._observe
         untold = self._secrets.take_untold()
         if untold and journal is not None:
-            self._unwritten.append(Learnt(records[0].at, untold))
+            self._unwritten += (Learnt(records[0].at, untold),)
         if journal is not None or observe is not None:
             records = [masked(record, self._secrets) for record in records]
         for record in records:
@@ -95,7 +95,7 @@ class Recorder:
 
     def _turn(self, records: Sequence[Record]) -> list[Record]:
         """Give what is to be written now, with a checkpoint where there is enough that it takes the place of."""
-        turn, self._unwritten = [*self._unwritten, *records], []
+        turn, self._unwritten = [*self._unwritten, *records], ()
         for record in records:
             self._to_fold += 1
             if type(record) is Delivered and type(record.result) is HttpResponse:
@@ -110,7 +110,7 @@ class Recorder:
     def take_over(self, records: Sequence[Record], *, written: bool = True) -> None:
         """Take what an earlier process wrote, or what another run did, which is still to be `written`."""
         if not written:
-            self._unwritten.extend(records)
+            self._unwritten += tuple(records)
         for record in records:
             self.history.add(record)
             if isinstance(record, CookiesKept):
@@ -141,11 +141,11 @@ class Recorder:
         if isinstance(record, CookiesKept):  # nobody is shown those: they are as good as passwords
             if self._journal is not None:
                 self._keep(record)
-                self._unwritten.append(record)
+                self._unwritten += (record,)
             return
         shown = structs.replace(record, why=self._secrets.text(record.why))
         if self._journal is not None:
-            self._unwritten.append(shown)
+            self._unwritten += (shown,)
         if self._observe is not None:
             self._observe(shown)
 

@@ -1,6 +1,7 @@
 """What a run is made of before anything is sent: a program and inputs that fit it, anew or from a journal."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -56,8 +57,9 @@ class Prepared:
             *diagnostics,
             *(Diagnostic("unknown-input", Severity.WARNING, message) for message in unused),
         ]
-        kept_elsewhere = (name for name, origin in origins.items() if keeps_secret(origin))
-        self.secret_names = frozenset(program.entry.secrets).union(kept_elsewhere)
+        self.secret_names = _declared_secret(program.entry.secrets)
+        if origins:
+            self.secret_names |= {name for name, origin in origins.items() if keeps_secret(origin)}
         self.secrets = Secrets(secret_values(self.inputs, self.secret_names, program.entry.inputs))
         self._given = inputs
         self._origins = origins
@@ -68,6 +70,12 @@ class Prepared:
         kept = {name: named_again(value) for name, value in kept.items()}
         origins = {name: self._origins.get(name, GIVEN) for name in withheld if name in self._given}
         return Start(run_id, self.program, kept, origins, dict(options), now)
+
+
+@lru_cache(256)
+def _declared_secret(names: tuple[str, ...]) -> frozenset[str]:
+    """Give what a workflow calls secret; the runs of one share it."""
+    return frozenset(names)
 
 
 def brought_back(start: Start, given: Mapping[str, Any]) -> Prepared:

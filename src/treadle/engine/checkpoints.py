@@ -44,11 +44,11 @@ def put_back(state: State, snapshot: Snapshot, withheld: Withheld) -> None:
         if inputs is not None and number:
             state.secrets.add(secret_values(inputs, workflow.secrets, workflow.inputs))
     state.secrets.learn(text for text in map(withheld.filled, snapshot.learnt) if isinstance(text, str))
-    state.completed = set(snapshot.completed)
+    state.completed = frozenset(snapshot.completed)
     state.steps_taken = snapshot.steps_taken
     state.transfers = snapshot.transfers
     state.ended_elsewhere = set(snapshot.ended_elsewhere)
-    state.warned = {(rule, withheld.filled(text)) for rule, text in snapshot.warned}
+    state.warned = frozenset((rule, withheld.filled(text)) for rule, text in snapshot.warned)
 
 
 def _frame(frame: Frame, withheld: Withheld) -> FrameSnapshot:

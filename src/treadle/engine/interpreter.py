@@ -5,7 +5,7 @@
 results give the same run, which is how a journal resumes one. What follows what is in `course`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from treadle.engine import doubt
@@ -69,9 +69,10 @@ class Run:
         self.limits = limits or Limits()
         self.since = 0.0
         self.withdrawn = False
-        self.unwritten: list[Record] = []
+        self.unwritten: Sequence[Record] = ()
         self._inputs = inputs
-        self._secret = secret_names.union(program.entry.secrets)
+        declared = program.entry.secrets
+        self._secret = secret_names if secret_names.issuperset(declared) else secret_names.union(declared)
         secrets = secrets or Secrets(secret_values(inputs, self._secret, program.entry.inputs))
         self._course = Course(program, self.limits, State(program, self.limits, secrets))
         self._course.state.run_id = run_id
@@ -225,7 +226,7 @@ class Run:
 
     def take_unwritten(self) -> list[Record]:
         """Give the records that are to be written first, once."""
-        taken, self.unwritten = self.unwritten, []
+        taken, self.unwritten = list(self.unwritten), ()
         return taken
 
     def _moved(self, now: float) -> list[Record]:

@@ -30,41 +30,43 @@ def _step_ended(record: journal.StepEnded, secrets: Secrets) -> Record:
     criteria = _criteria(record.criteria, secrets)
     outputs = _outputs(record.outputs, secrets)
     error = _failure(record.error, secrets)
-    if url == record.url and criteria is record.criteria and outputs is record.outputs and error is None:
+    if url == record.url and criteria is record.criteria and outputs is record.outputs and error is record.error:
         return record  # nearly always
     return structs.replace(record, url=url, criteria=criteria, outputs=outputs, error=error)
 
 
 def _run_ended(record: journal.RunEnded, secrets: Secrets) -> Record:
     outputs, error = _outputs(record.outputs, secrets), _failure(record.error, secrets)
-    if outputs is record.outputs and error is None:
+    if outputs is record.outputs and error is record.error:
         return record
     return structs.replace(record, outputs=outputs, error=error)
 
 
 def _looked(record: journal.Looked, secrets: Secrets) -> Record:
-    return structs.replace(record, criteria=_criteria(record.criteria, secrets))
+    criteria = _criteria(record.criteria, secrets)
+    return record if criteria is record.criteria else structs.replace(record, criteria=criteria)
 
 
 def _stopped(record: journal.Stopped, secrets: Secrets) -> Record:
-    return structs.replace(record, error=_failure(record.error, secrets))
+    error = _failure(record.error, secrets)
+    return record if error is record.error else structs.replace(record, error=error)
 
 
 def _warned(record: journal.Warned, secrets: Secrets) -> Record:
-    return structs.replace(record, message=secrets.text(record.message))
+    message = secrets.text(record.message)
+    return record if message == record.message else structs.replace(record, message=message)
 
 
 def _repeated(record: journal.Repeated, secrets: Secrets) -> Record:
-    return structs.replace(record, why=secrets.text(record.why))
+    why = secrets.text(record.why)
+    return record if why == record.why else structs.replace(record, why=why)
 
 
 def _criteria(found: tuple[Criterion, ...], secrets: Secrets) -> tuple[Criterion, ...]:
-    for one in found:
-        if one.why:
-            break
-    else:
-        return found
-    return tuple([structs.replace(one, why=secrets.text(one.why)) if one.why else one for one in found])
+    for one in found:  # most have nothing to say
+        if one.why and secrets.text(one.why) != one.why:
+            return tuple([structs.replace(each, why=secrets.text(each.why)) for each in found])
+    return found
 
 
 def _outputs(outputs: dict[str, Any], secrets: Secrets) -> dict[str, Any]:
@@ -78,8 +80,11 @@ def _outputs(outputs: dict[str, Any], secrets: Secrets) -> dict[str, Any]:
 def _failure(error: Failure | None, secrets: Secrets) -> Failure | None:
     if error is None:
         return None
+    message = secrets.text(error.message)
     hint = None if error.hint is None else secrets.text(error.hint)
-    return structs.replace(error, message=secrets.text(error.message), hint=hint)
+    if message == error.message and hint == error.hint:
+        return error
+    return structs.replace(error, message=message, hint=hint)
 
 
 _MASKS: dict[type[Record], Callable[[Any, Secrets], Record] | None] = {

@@ -39,8 +39,8 @@ class History:
         self.began = 0.0
         self.ended: journal.RunEnded | None = None
         self.steps: dict[tuple[str, str, str], StepHistory] = {}
-        self.transfers: list[journal.Transferred] = []
-        self.warnings: list[journal.Warned] = []
+        self.transfers: tuple[journal.Transferred, ...] = ()
+        self.warnings: tuple[journal.Warned, ...] = ()
 
     def add(self, record: Record) -> None:
         """Take in one more record."""
@@ -50,9 +50,9 @@ class History:
         elif kind is journal.RunBegan:
             self.began = record.at
         elif kind is journal.Warned:
-            self.warnings.append(record)  # type: ignore[arg-type]
+            self.warnings = (*self.warnings, record)  # type: ignore[arg-type]
         elif kind is journal.Transferred:
-            self.transfers = [*self.transfers[:MOST_TRANSFERS], record]  # type: ignore[list-item]
+            self.transfers = (*self.transfers[:MOST_TRANSFERS], record)  # type: ignore[arg-type]
         elif kind is journal.RunEnded:
             self.ended = record  # type: ignore[assignment]
         elif kind is journal.Resolved:
@@ -63,12 +63,12 @@ class History:
     def folded(self) -> journal.Folded:
         """Give what happened so far, to be kept in a checkpoint."""
         steps = tuple(step.folded() for step in self.steps.values())
-        return journal.Folded(self.began, steps, tuple(self.transfers), tuple(self.warnings))
+        return journal.Folded(self.began, steps, self.transfers, self.warnings)
 
     def _unfold(self, folded: journal.Folded) -> None:
         self.began = folded.began
-        self.transfers = list(folded.transfers)
-        self.warnings = list(folded.warnings)
+        self.transfers = folded.transfers
+        self.warnings = folded.warnings
         self.steps = {}
         for step in folded.steps:
             self._step(step.first)

@@ -48,7 +48,7 @@ class Secrets:
         self._values = tuple(values)
         self._learnt: dict[str, None] = {}
         self._tokens: dict[str, None] = {}
-        self._untold: list[str] = []
+        self._untold: tuple[str, ...] = ()
         self._masks: _Masks | None = None
 
     def add(self, values: Iterable[Any]) -> None:
@@ -64,11 +64,13 @@ class Secrets:
 
     def obtain(self, texts: Iterable[str]) -> None:
         """Take in tokens that a driver obtained for the run; no other values make them be forgotten."""
-        self._untold += self._take(self._tokens, (text for text in texts if not self.has(text)))
+        new = self._take(self._tokens, (text for text in texts if not self.has(text)))
+        self._untold = (*self._untold, *new)
 
     def overhear(self, texts: Iterable[str]) -> None:
         """Take in what a driver learns for the run, which sees nothing of where it came from."""
-        self._untold += self._take(self._learnt, (text for text in texts if not self.has(text)))
+        new = self._take(self._learnt, (text for text in texts if not self.has(text)))
+        self._untold = (*self._untold, *new)
 
     def _take(self, known: dict[str, None], texts: Iterable[str]) -> list[str]:
         new = []
@@ -84,9 +86,7 @@ class Secrets:
 
     def take_untold(self) -> tuple[str, ...]:
         """Give what a driver took in since this was last asked for: no record of the run has it."""
-        if not self._untold:
-            return ()  # nearly always
-        untold, self._untold = tuple(self._untold), []
+        untold, self._untold = self._untold, ()
         return untold
 
     @property

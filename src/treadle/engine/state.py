@@ -26,6 +26,8 @@ from treadle.expressions.payload import Payload, resolve
 from treadle.sources.request import HttpRequest, RequestInvalid
 
 MOST_WARNINGS = 100
+_NONE: frozenset[Any] = frozenset()
+"""What most runs have of some things: one for all of them."""
 
 
 class Limits(Struct, frozen=True):
@@ -75,13 +77,13 @@ class State:
         self.secrets = secrets
         self.run_id = ""
         self.frames: list[Frame] = []
-        self.completed: set[int] = set()
+        self.completed: frozenset[int] = _NONE
         self.records: list[Record] = []
         self.steps_taken = 0
         self.transfers = 0
         self.known: dict[int, dict[str, dict[str, dict[str, Any]]]] = {}
         self.ended_elsewhere: set[tuple[int, str]] = set()
-        self.warned: set[tuple[str, str]] = set()
+        self.warned: frozenset[tuple[str, str]] = _NONE
 
     @property
     def frame(self) -> Frame:
@@ -127,7 +129,7 @@ class State:
         """Make the outputs of a workflow known under its id, and note that nothing needs to wait for it any more."""
         for number in {frame.number, frame.first}:
             workflow = self.program.workflows[number]
-            self.completed.add(number)
+            self.completed |= {number}
             known = self.known[workflow.document]
             known[workflow.workflow_id] = {**known[workflow.workflow_id], "outputs": outputs}
             other = caller.workflow.document
@@ -321,5 +323,5 @@ class State:
     def warn(self, rule: str, message: str, now: float) -> None:
         """Record a warning, once."""
         if (rule, message) not in self.warned and len(self.warned) < MOST_WARNINGS:
-            self.warned.add((rule, message))
+            self.warned |= {(rule, message)}
             self.records.append(records.Warned(now, rule, message))

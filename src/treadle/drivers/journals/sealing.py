@@ -84,11 +84,12 @@ def _aead() -> "type[ChaCha20Poly1305]":
         # import take 5 ms instead of 3, of each start.
         from cryptography.hazmat.bindings._rust import openssl  # noqa: PLC0415
 
-        return openssl.aead.ChaCha20Poly1305
+        found = openssl.aead.ChaCha20Poly1305
     except (AttributeError, ImportError):
-        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415
+        from cryptography.hazmat.primitives.ciphers import aead  # noqa: PLC0415
 
-        return ChaCha20Poly1305
+        found = aead.ChaCha20Poly1305
+    return found
 
 
 def key_of(path: Path, *, new: bool) -> bytes:
