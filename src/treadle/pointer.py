@@ -5,7 +5,9 @@ Pure functions over plain JSON values. What a missing location means to a workfl
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 Path = tuple[str | int, ...]
 """A location in a document as keys and indexes, the parsed form of a pointer."""
@@ -16,7 +18,7 @@ _MOST_DIGITS = 18
 """No array has an index of more digits; Python refuses to read a number of thousands."""
 
 
-class Step(NamedTuple):
+class Step(Struct, frozen=True, gc=False):
     """How far a pointer led: the value reached, and the tokens that were left when it could not go on."""
 
     value: Any

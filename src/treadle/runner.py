@@ -5,7 +5,7 @@ Put together from the layers below: the library of documents, the engine, the HT
 
 import asyncio
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -82,7 +82,8 @@ class Runner:
         self._closed = False
         self._programs: WeakKeyDictionary[LoadedDocument, dict[str, tuple[Program, list[Diagnostic]]]]
         self._programs = WeakKeyDictionary()
-        self._sendable: WeakKeyDictionary[LoadedDocument, set[str]] = WeakKeyDictionary()
+        self._sendable: WeakKeyDictionary[LoadedDocument, dict[str, tuple[Program, list[Diagnostic]]]]
+        self._sendable = WeakKeyDictionary()
 
     async def __aenter__(self) -> Self:
         return self
@@ -180,18 +181,27 @@ class Runner:
             InputsInvalid: the inputs do not fit.
             RunRefused: there is no such workflow, or it has to be named.
         """
-        loaded = await self.loaded(document)
-        chosen = workflow_id or only_workflow(loaded)
-        program, diagnostics = await self._compiled(loaded, chosen)
-        sendable = self._sendable.setdefault(loaded, set())
-        if chosen not in sendable:
-            check_servers(program)
-            diagnostics += self._allowed(program)
-            sendable.add(chosen)
+        known = self._sendable.get(document) if isinstance(document, LoadedDocument) else None
+        ready = None if known is None or workflow_id is None else known.get(workflow_id)
+        program, diagnostics = ready or await self._made_sendable(document, workflow_id)
         given: Any = {} if inputs is None else inputs  # not everybody has a type checker
         if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
             raise RunRefused("the inputs are no mapping of names to values", hint="for example {'projectKey': 'DEMO'}")
         return self._with_known(Prepared(program, given, diagnostics, origins))
+
+    async def _made_sendable(
+        self, document: LoadedDocument | str | Path, workflow_id: str | None
+    ) -> tuple[Program, list[Diagnostic]]:
+        """Do what `prepare` does once for all runs of a workflow; raises like it."""
+        loaded = await self.loaded(document)
+        chosen = workflow_id or only_workflow(loaded)
+        program, diagnostics = await self._compiled(loaded, chosen)
+        known = self._sendable.setdefault(loaded, {})
+        if chosen not in known:
+            check_servers(program)
+            diagnostics += self._allowed(program)
+            known[chosen] = program, diagnostics
+        return program, diagnostics
 
     def _allowed(self, program: Program) -> list[Diagnostic]:
         """Make sure that a program may be run here, and give the warnings about its credentials; raises like `prepare`."""
@@ -204,7 +214,9 @@ class Runner:
         """Have a run know the secrets of the connections and of the credentials."""
         if self.options.insecure:
             prepared.diagnostics.append(INSECURE)
-        prepared.secrets.add([*self._access.secrets(), *self._network.secrets])
+        known = [*self._access.secrets(), *self._network.secrets]
+        if known:
+            prepared.secrets.add(known)
         return prepared
 
     def needed_credentials(self, program: Program) -> list[dict[str, Any]]:
@@ -242,7 +254,9 @@ class Runner:
         """Run a workflow; raises like `prepare`, and never for what happens during the run."""
         return await self.execute(await self.prepare(document, workflow_id, inputs), observe=observe)
 
-    async def execute(
+    # No coroutine of its own around that which it gives: it would be there as long as the run.
+
+    def execute(
         self,
         prepared: Prepared,
         *,
@@ -250,7 +264,7 @@ class Runner:
         interruption: Interruption | None = None,
         timeout: float | None = None,
         durable: bool = True,
-    ) -> Outcome:
+    ) -> Coroutine[Any, Any, Outcome]:
         """Run what was prepared; an interruption ends it with status `cancelled`, a durable one as Outcome says.
 
         `timeout` is the limit of this run, in place of that of the Runner. Without `durable` a journal has nothing of it.
@@ -268,7 +282,7 @@ class Runner:
             start = prepared.start(run_id, kept, self._clock.now())
         recorder = Recorder(run, prepared.secrets, observe, journal, start)
         limit = self.options.timeout if timeout is None else timeout
-        return await self._drive(run, recorder, prepared, interruption, timeout=limit)
+        return self._drive(run, recorder, prepared, interruption, timeout=limit)
 
     async def resume(
         self,

@@ -8,8 +8,10 @@ import os
 import sys
 from contextlib import nullcontext
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
+
+from msgspec import Struct
 
 from treadle.drivers.connection import Connection, NotConnected
 from treadle.drivers.proxies import VARIABLES, environment_proxies, passwords, proxy_for, shown
@@ -326,7 +328,7 @@ def _foreign() -> tuple[type[Exception], ...]:
     return (aiohttp.ClientError, OSError, ValueError)
 
 
-class _Way(NamedTuple):
+class _Way(Struct, frozen=True, gc=False):
     """How a request goes: to which origin, over which Unix socket, through which proxy."""
 
     origin: str

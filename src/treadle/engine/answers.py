@@ -5,9 +5,10 @@ import json
 import math
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import msgspec
+from msgspec import Struct
 
 from treadle.document.nesting import DEEPEST, nests_too_deeply
 from treadle.expressions.evaluate import Missing
@@ -24,7 +25,7 @@ _BOMS = ((BOM_UTF8, "utf-8"), (BOM_UTF16_LE, "utf-16"), (BOM_UTF16_BE, "utf-16")
 _OCTETS = "application/octet-stream"
 
 
-class Answer(NamedTuple):
+class Answer(Struct, frozen=True, gc=False):
     """What a body says, and a warning where that is not what it says it is."""
 
     value: Any

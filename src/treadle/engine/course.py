@@ -84,7 +84,7 @@ class Course:
 
     def begin_workflow(self, now: float, last: HttpResponse | None = None) -> None:
         """Run what the workflow depends on and has not been completed, then its first step."""
-        frame = self.state.frame
+        frame = self.state.frames[-1]
         for call in frame.workflow.depends_on:
             if call.workflow not in self.state.completed:
                 try:
@@ -116,7 +116,7 @@ class Course:
 
     def _enter(self, index: int, now: float, *, by_goto: bool = False, last: HttpResponse | None = None) -> None:
         """Come to a step: count the visit, pause where a loop would go round without one, and send."""
-        frame = self.state.frame
+        frame = self.state.frames[-1]
         step = frame.workflow.steps[index]
         if self.state.steps_taken >= self.limits.max_steps:
             message = f"the run took {self.limits.max_steps:,} steps and did not end"
@@ -147,7 +147,7 @@ class Course:
             self._sleep(min(pause, left), "poll", now, 0.0 if sure else JITTER)
 
     def _sleep(self, seconds: float, reason: str, now: float, jitter: float = 0.0) -> None:
-        frame = self.state.frame
+        frame = self.state.frames[-1]
         left = self.state.time_left(now)
         if left is not None and left <= seconds * (1 + jitter):
             seconds, jitter = left, 0.0
@@ -172,7 +172,7 @@ class Course:
         self.send_what_is_due(now)
 
     def _send(self, now: float) -> None:
-        frame = self.state.frame
+        frame = self.state.frames[-1]
         if frame.before_retry is not None:
             self._run_before_retry(frame, *frame.before_retry, now)
             return
@@ -244,7 +244,7 @@ class Course:
 
     def take_answer(self, response: HttpResponse, now: float) -> Response:
         """Let expressions speak of an answer, and no message show the tokens in it."""
-        state, frame = self.state, self.state.frame
+        state, frame = self.state, self.state.frames[-1]
         step_id = frame.workflow.steps[frame.step].step_id
         state.secrets.learn(answered(response))
         frame.context.status = response.status
@@ -258,7 +258,7 @@ class Course:
         Raises:
             RequestInvalid: a value that it needs is missing or does not fit.
         """
-        state, context = self.state, self.state.frame.context
+        state, context = self.state, self.state.frames[-1].context
         if call.flows:
             state.secrets.learn(flowing(call, context))
         request = request_of(call, context, lambda rule, message: state.warn(rule, message, now))
@@ -267,7 +267,7 @@ class Course:
     def answered(self, effect: SendHttp, response: HttpResponse, now: float) -> str | None:
         """Take an answer: judge it, and see what follows; give why where it says no more than none would."""
         request = effect.request
-        frame = self.state.frame
+        frame = self.state.frames[-1]
         step = frame.workflow.steps[frame.step]
         frame.unanswered = None
         read = self.take_answer(response, now)
@@ -287,7 +287,7 @@ class Course:
 
     def unanswered(self, effect: SendHttp, failed: HttpFailed, now: float) -> None:
         """Take it that no answer came, and that the request did nothing, or may be sent again."""
-        frame = self.state.frame
+        frame = self.state.frames[-1]
         step = frame.workflow.steps[frame.step]
         if failed.sent and effect.keyed:
             frame.unanswered = frame.unanswered or effect.id  # the next attempt has the key of this one
@@ -297,7 +297,7 @@ class Course:
 
     def _returned(self, called: str, outputs: dict[str, Any], failure: Failure | None, now: float) -> None:
         """Go on in a step whose workflow has ended; `$outputs` are what that gave."""
-        frame = self.state.frame
+        frame = self.state.frames[-1]
         step = frame.workflow.steps[frame.step]
         frame.context.outputs = outputs
         if failure is not None:
@@ -325,7 +325,7 @@ class Course:
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """End an attempt at the present step, and see what follows; `outputs` stand in for its own."""
-        frame = self.state.frame
+        frame = self.state.frames[-1]
         if outputs is None:
             outputs = self.state.step_outputs(step, now) if failure is None else {}
         if failure is None:
@@ -356,7 +356,7 @@ class Course:
     def _follow(
         self, then: Then, action: Action | None, response: HttpResponse | None, now: float, failure: Failure | None
     ) -> None:
-        frame = self.state.frame
+        frame = self.state.frames[-1]
         match then:
             case Then.NEXT_STEP if frame.step + 1 < len(frame.workflow.steps):
                 self._enter(frame.step + 1, now)
@@ -434,7 +434,7 @@ class Course:
 
     def _end_workflow(self, now: float, failure: Failure | None = None) -> None:
         """End the innermost workflow, and go on where it was called."""
-        frame = self.state.frame
+        frame = self.state.frames[-1]
         if frame.ends is Ends.THE_RUN:
             self.end_run("succeeded" if failure is None else "failed", now, failure)
             return

@@ -17,9 +17,11 @@ def entry_inputs(program: Program, given: Mapping[str, Any]) -> tuple[dict[str, 
         InputsInvalid: they do not fit.
     """
     entry = program.entry
-    taken = frozenset(name for call in _needed(program) for name in call.inherited)
+    taken: frozenset[str] = frozenset()
+    if entry.depends_on:
+        taken = frozenset(name for call in _needed(program) for name in call.inherited)
     try:
-        inputs, unknown = validated(entry.inputs, dict(given), entry.workflow_id, taken)
+        inputs, unknown = validated(entry.inputs, given, entry.workflow_id, taken)
     except InputsInvalid as error:
         secret = lacking(program, given)
         if secret and len(error.problems) == len(secret):

@@ -5,7 +5,7 @@ The schemas here stand alone, as `schema.linked_schema` makes them.
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -129,7 +129,7 @@ def check_schema(schema: Any, at: Path = ()) -> None:
 
 
 def validated(
-    schema: Any, inputs: dict[str, Any], workflow_id: str, elsewhere: frozenset[str] = frozenset()
+    schema: Any, inputs: Mapping[str, Any], workflow_id: str, elsewhere: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Any], list[str]]:
     """Give the inputs with defaults filled in, and a warning for each that the workflow does not declare.
 

@@ -31,10 +31,15 @@ def secret_values(inputs: Mapping[str, Any], names: Iterable[str], schema: Any) 
         names: those that are secret as a whole.
         schema: the schema of the inputs, with everything that it refers to.
     """
-    whole = set(names)
-    found = [inputs[name] for name in whole if name in inputs]
-    others = {name: value for name, value in inputs.items() if name not in whole}
-    if any(isinstance(value, dict | list) for value in others.values()):
+    whole = names if isinstance(names, frozenset) else set(names)
+    found = []
+    others = {}
+    for name, value in inputs.items():
+        if name in whole:
+            found.append(value)
+        elif type(value) is not str:
+            others[name] = value
+    if others:
         found += _inside(others, schema, schema, 0)
     return found
 

@@ -150,7 +150,7 @@ class State:
 
     def note_end(self, step: Step) -> None:
         """Note that a step has ended, for those that depend on it."""
-        frame = self.frame
+        frame = self.frames[-1]
         frame.ended.add(step.step_id)
         self.ended_elsewhere.add((frame.number, step.step_id))
 
@@ -172,7 +172,7 @@ class State:
         calls: str | None = None,
     ) -> None:
         """Record that an attempt at the present step begins: a request is sent, or the workflow `calls` begun."""
-        frame = self.frame
+        frame = self.frames[-1]
         self.records.append(
             records.StepBegan(
                 at=now,
@@ -200,7 +200,7 @@ class State:
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Record that an attempt at the present step is over."""
-        frame = self.frame
+        frame = self.frames[-1]
         self.records.append(
             records.StepEnded(
                 at=now,
@@ -236,7 +236,7 @@ class State:
 
     def _check(self, tests: tuple[Test, ...], now: float, *, explained: bool = True) -> list[Verdict]:
         verdicts = []
-        context = self.frame.context
+        context = self.frames[-1].context
         for test in tests:
             verdict = check(test, context, explained=explained)
             if verdict.dialect is not None:
@@ -255,7 +255,7 @@ class State:
     def matching(self, actions: tuple[Action, ...], now: float) -> tuple[Action | None, str]:
         """Give the first action whose criteria all hold, and why one before it could not be evaluated."""
         unevaluated = ""
-        retries = self.frame.retries
+        retries = self.frames[-1].retries
         for action in actions:
             if action.type == "retry" and retries.get(id(action), 0) >= action.retry_limit:
                 continue  # "The retryLimit MUST be exhausted prior to executing subsequent failure actions."
@@ -298,7 +298,7 @@ class State:
 
     def step_outputs(self, step: Step, now: float) -> dict[str, Any]:
         """Give a step's outputs; where it called a workflow, that one's outputs and then its own."""
-        frame = self.frame
+        frame = self.frames[-1]
         values = dict(frame.context.outputs or {})
         if step.outputs:
             self._evaluate(values, step.outputs, frame, now, f" of step '{step.step_id}'")

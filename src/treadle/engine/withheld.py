@@ -33,7 +33,10 @@ def _holds(value: Any, secret: list[Any], texts: list[str]) -> bool:
     if value in secret:
         return True
     if isinstance(value, str):
-        return any(text in value for text in texts)
+        for text in texts:  # noqa: SIM110 - for each input of each run: a generator takes three times as long
+            if text in value:
+                return True
+        return False
     if isinstance(value, Mapping):
         return any(_holds(entry, secret, texts) for entry in value.values())
     return isinstance(value, list) and any(_holds(entry, secret, texts) for entry in value)

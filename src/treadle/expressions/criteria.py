@@ -171,6 +171,7 @@ def missing_compared(test: Test, context: Context) -> str:
 
 
 PASSED = Verdict(passed=True)
+_NOT_PASSED = Verdict(passed=False)
 
 
 def check(test: Test, context: Context, *, explained: bool = True) -> Verdict:
@@ -240,8 +241,9 @@ def _check_of_condition(condition: Any) -> _Check:
         judged = judge(context)
         if judged:
             return PASSED
-        why = judgement.explain(condition, context) if explained or judged is None else ""
-        return Verdict(passed=False, why=why, evaluated=judged is not None)
+        if judged is not None and not explained:
+            return _NOT_PASSED
+        return Verdict(passed=False, why=judgement.explain(condition, context), evaluated=judged is not None)
 
     return check
 

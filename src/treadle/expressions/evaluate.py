@@ -29,6 +29,9 @@ from treadle.expressions.syntax import (
 from treadle.expressions.words import absent, to_text
 from treadle.files import Binary
 
+_NO_JSON = (str, Binary)
+"""Of what the body of an answer is that is not JSON."""
+
 
 class Missing:
     """The value of an expression that leads nowhere; it is not `None`.
@@ -157,13 +160,14 @@ def _point(node: Expression, value: Any, tokens: tuple[str, ...]) -> Any:
 def _named(node: Expression, values: Mapping[str, Any] | None, name: str, tokens: tuple[str, ...], what: str) -> Any:
     if values is None or name not in values:
         return Missing(f"`{dump(node)}`: there is no {what} `{name}`")
-    return _point(node, values[name], tokens)
+    return _point(node, values[name], tokens) if tokens else values[name]
 
 
 def _input(node: InputReference, context: Context) -> Any:
     if node.name not in context.inputs:
         return Missing(f"`{dump(node)}`: no input `{node.name}` was given")
-    return _point(node, context.inputs[node.name], node.pointer)
+    value = context.inputs[node.name]
+    return _point(node, value, node.pointer) if node.pointer else value
 
 
 def _output(node: OutputReference, context: Context) -> Any:
@@ -213,9 +217,9 @@ def _body(node: MessagePart, message: Message, context: Context) -> Any:
     value = message.body()
     if isinstance(value, Missing):
         return Missing(f"`{dump(node)}`: {value.why}", unreadable=value.unreadable)
-    if node.pointer and isinstance(value, str | Binary):
-        return unreadable_body(node, context)
-    return _point(node, value, node.pointer)
+    if not node.pointer:
+        return value
+    return unreadable_body(node, context) if isinstance(value, _NO_JSON) else _point(node, value, node.pointer)
 
 
 def unreadable_body(node: MessagePart, context: Context, *, at: Expression | None = None) -> Missing:
@@ -242,7 +246,7 @@ def _navigation(node: Navigation, context: Context) -> Any:
             value = value[index]
         elif step == "length" and isinstance(value, list | str | dict):
             value = len(value)
-        elif value is whole and isinstance(value, str | Binary) and _is_body(node.base):
+        elif value is whole and isinstance(value, _NO_JSON) and _is_body(node.base):
             return unreadable_body(node.base, context, at=node)
         else:
             return Missing(f"`{dump(node)}`: {absent(dump_steps(node.steps[:number]), value, step)}")
@@ -251,7 +255,7 @@ def _navigation(node: Navigation, context: Context) -> Any:
 
 def _queried(node: Navigation, value: Any, context: Context) -> Any:
     """Give what the query selects, as a Selector Object does: one value, or the array of all."""
-    if isinstance(value, str | Binary) and _is_body(node.base):
+    if isinstance(value, _NO_JSON) and _is_body(node.base):
         return unreadable_body(node.base, context, at=node)
     try:
         query = jsonpath.compiled(node.query)
