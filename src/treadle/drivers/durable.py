@@ -75,12 +75,14 @@ class Recorder:
         untold = self._secrets.take_untold()
         if untold and journal is not None:
             self._unwritten += (Learnt(records[0].at, untold),)
-        if journal is not None or observe is not None:
-            records = [masked(record, self._secrets) for record in records]
+        shown: list[Record] = []
         for record in records:
+            if journal is not None or observe is not None:
+                record = masked(record, self._secrets)  # noqa: PLW2901 - from here on nobody has it otherwise
             self.history.add(record)
+            shown.append(record)
         if journal is not None and written:
-            turn = self._turn(records)
+            turn = self._turn(shown)
             start, self._start = self._start, None
             try:
                 if start is None:
@@ -90,7 +92,7 @@ class Recorder:
             except asyncio.CancelledError as error:
                 raise asyncio.CancelledError(UNSENT) from error  # the effect that comes after them was not begun
         if observe is not None:
-            for record in records:
+            for record in shown:
                 observe(record)
 
     def _turn(self, records: Sequence[Record]) -> list[Record]:

@@ -170,10 +170,12 @@ class Http:
         return HttpRequest(request.method, request.url, (*others, ("Cookie", "; ".join([*given, *kept]))), request.body)
 
     def _keep_cookies(self, url: str, response: HttpResponse) -> None:
-        found = [value for name, value in response.headers if name.lower() == "set-cookie"]
-        if not found:
+        given: tuple[str, ...] = ()
+        for name, value in response.headers:
+            if name.lower() == "set-cookie":
+                given += (value,)
+        if not given:
             return
-        given = tuple(found)
         self._keep(url, given)
         if self._notice is not None:
             self._notice(CookiesKept(self._clock.now(), url, given))

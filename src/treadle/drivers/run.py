@@ -3,8 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from treadle.engine.effects import Effect, Result, SendHttp, Sleep, Slept
@@ -70,16 +70,17 @@ class Interruption:
         reason: why it is to stop, in words for people; None as long as nobody asked.
         gently: no request is to be broken by it.
         for_good: the run is to be cancelled; else it is only interrupted, and what its journal has can be resumed.
+        is_pausing: the run is where nothing is broken by a stop.
     """
 
-    __slots__ = ("_pausing", "_task", "for_good", "gently", "reason")
+    __slots__ = ("_task", "for_good", "gently", "is_pausing", "reason")
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self.gently = False
         self.for_good = False
         self._task: asyncio.Task[Any] | None = None
-        self._pausing = False
+        self.is_pausing = False
 
     def attach(self) -> None:
         """Make the current task the one that is stopped."""
@@ -94,12 +95,12 @@ class Interruption:
         self.reason = reason
         self.gently = gently
         self.for_good = for_good
-        if self._task is not None and (self._pausing or not gently):
+        if self._task is not None and (self.is_pausing or not gently):
             self._task.cancel()
 
     async def pause(self, pause: Awaitable[Result | TimeoutError]) -> Result | TimeoutError | None:
         """Wait for a pause, or give None where the run is to stop."""
-        self._pausing = True
+        self.is_pausing = True
         try:
             return await pause
         except asyncio.CancelledError:
@@ -109,21 +110,29 @@ class Interruption:
             task.uncancel()
             return None
         finally:
-            self._pausing = False
+            self.is_pausing = False
 
     async def sleep(self, clock: Clock, seconds: float) -> None:
         """Wait by a clock; a stop ends the wait."""
         with self.breaking():
             await clock.sleep(seconds)
 
-    @contextmanager
-    def breaking(self) -> Iterator[None]:
+    def breaking(self) -> AbstractContextManager[None]:
         """Have a gentle stop end what is waited for in the block: nothing is broken by it."""
-        self._pausing = True
-        try:
-            yield
-        finally:
-            self._pausing = False
+        return _Breaking(self)
+
+
+class _Breaking:
+    __slots__ = ("_interruption",)
+
+    def __init__(self, interruption: Interruption) -> None:
+        self._interruption = interruption
+
+    def __enter__(self) -> None:
+        self._interruption.is_pausing = True
+
+    def __exit__(self, *_error: object) -> None:
+        self._interruption.is_pausing = False
 
 
 class _BreakableClock:

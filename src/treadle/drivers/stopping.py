@@ -51,7 +51,8 @@ class Waiter:
 
     def told(self, why: str, seconds: float | None = None) -> None:
         """Take that the request waits, for what, and how long if that is known."""
-        step_id = next((effect.step_id for effect in self._run.pending()), "")
+        pending = self._run.pending()
+        step_id = pending[0].step_id if pending else ""
         self._notice(Queued(self._clock.now(), step_id, why, seconds))
 
     def waiting(self) -> AbstractContextManager[None]:

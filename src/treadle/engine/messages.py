@@ -55,8 +55,11 @@ class Response:
     def header(self, name: str) -> Any:
         """Give one header field; several of a name are joined by commas (RFC 9110 section 5.3)."""
         wanted = name.lower()
-        found = [value for field, value in self.response.headers if field.lower() == wanted]
-        return ", ".join(found) if found else None
+        found = None
+        for field, value in self.response.headers:
+            if field.lower() == wanted:
+                found = value if found is None else f"{found}, {value}"
+        return found
 
     def query(self, name: str) -> Any:
         """A response has no query."""

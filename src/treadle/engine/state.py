@@ -225,10 +225,13 @@ class State:
 
     def judged(self, tests: tuple[Test, ...], now: float) -> tuple[tuple[records.Criterion, ...], bool, str]:
         """Check criteria: each as it is recorded, whether all hold, and in words which ones do not."""
-        verdicts = self._check(tests, now)
-        pairs = zip(tests, verdicts, strict=True)
-        criteria = tuple([records.Criterion(test.text, verdict.passed, verdict.why) for test, verdict in pairs])
-        failed = [criterion for criterion in criteria if not criterion.passed]
+        found, failed = [], []
+        for test, verdict in zip(tests, self._check(tests, now), strict=True):
+            criterion = records.Criterion(test.text, verdict.passed, verdict.why)
+            found.append(criterion)
+            if not verdict.passed:
+                failed.append(criterion)
+        criteria = tuple(found)
         if not failed:
             return criteria, True, ""
         why = "; ".join(f"`{c.condition}` does not hold" + (f": {c.why}" if c.why else "") for c in failed)
@@ -259,16 +262,20 @@ class State:
         for action in actions:
             if action.type == "retry" and retries.get(id(action), 0) >= action.retry_limit:
                 continue  # "The retryLimit MUST be exhausted prior to executing subsequent failure actions."
-            verdicts = self._check(action.criteria, now, explained=False)
-            if all(verdict.passed for verdict in verdicts):
+            passed, reason = True, None
+            for verdict in self._check(action.criteria, now, explained=False):
+                passed = passed and verdict.passed
+                reason = verdict.why if reason is None and not verdict.evaluated else reason
+            if passed:
                 return action, unevaluated
-            reasons = [verdict.why for verdict in verdicts if not verdict.evaluated]
-            if reasons:
-                unevaluated = unevaluated or f"action '{action.name}': {reasons[0]}"
+            if reason is not None:
+                unevaluated = unevaluated or f"action '{action.name}': {reason}"
         return None, unevaluated
 
     def warn_of_missing(self, step: Step, now: float) -> None:
         """Say that no action matched and why that may not be what was meant: a value to compare was not there."""
+        if not step.on_success:
+            return
         tests = (test for action in step.on_success for test in action.criteria)
         absent = next(filter(None, (missing_compared(test, self.frame.context) for test in tests)), "")
         if absent:

@@ -126,14 +126,17 @@ class SqliteJournal:
     def _turn(self, run_id: str, records: Sequence[Record]) -> Turn:
         before = self._places[run_id]
         place = self._places[run_id] = place_after(before, records)
-        folds = [at for at, record in enumerate(records) if type(record) is Checkpoint]
-        lines = map(write, records[folds[-1] :] if folds else records)
+        folds, first = False, 0
+        for at, record in enumerate(records):
+            if type(record) is Checkpoint:
+                folds, first = True, at
+        lines = map(write, records[first:] if first else records)
         body = self._store.sealer.seal(run_id, b"\n".join(lines))
         if place.status is not None:
             del self._places[run_id]
             self._store.sealer.forget(run_id)
         changes = place.status != before.status
-        return Turn(run_id, records[-1].at, place, body, folds=bool(folds), changes=changes)
+        return Turn(run_id, records[-1].at, place, body, folds=folds, changes=changes)
 
     def _written(self, program: Program) -> tuple[str, bytes]:
         """Give the content hash of a program and what is written of it."""
