@@ -38,7 +38,18 @@ class Recorder:
         start: what a new run starts from; None where the journal has it already.
     """
 
-    __slots__ = ("_cookies", "_journal", "_observe", "_run", "_secrets", "_start", "_to_fold", "_unwritten", "history")
+    __slots__ = (
+        "_cookies",
+        "_journal",
+        "_observe",
+        "_run",
+        "_run_id",
+        "_secrets",
+        "_start",
+        "_to_fold",
+        "_unwritten",
+        "history",
+    )
 
     def __init__(
         self,
@@ -49,6 +60,7 @@ class Recorder:
         start: Start | None = None,
     ) -> None:
         self._run = run
+        self._run_id = run.run_id
         self._secrets = secrets
         self._observe = observe
         self._journal = journal
@@ -86,7 +98,7 @@ class Recorder:
             start, self._start = self._start, None
             try:
                 if start is None:
-                    await journal.append(self._run.run_id, turn)
+                    await journal.append(self._run_id, turn)
                 else:
                     await journal.start(start, turn)
             except asyncio.CancelledError as error:

@@ -5,19 +5,26 @@ Imported with the first request only.
 
 import asyncio
 import socket
+from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from treadle.drivers.connection import NotConnected
 from treadle.drivers.policy import Policy, Refusal
 from treadle.drivers.run import UNSENT
 
 if TYPE_CHECKING:
+    from http.cookies import BaseCookie
+
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
+
+
+_NO_COOKIES: "BaseCookie[str]" = SimpleCookie()
 
 
 class AddressRefused(Exception):
@@ -48,6 +55,14 @@ class Request(aiohttp.ClientRequest):
     """A request that says of its body what it was told, and of none nothing."""
 
     POST_METHODS: set[str] = set()  # noqa: RUF012 - declared so by aiohttp, which gives these a type where they have none
+
+
+class NoCookies(aiohttp.DummyCookieJar):
+    """Keeps no cookies, which belong to a run and not to the pool, and makes no new place for them with each request."""
+
+    def filter_cookies(self, request_url: URL) -> "BaseCookie[str]":  # noqa: ARG002 - of the protocol
+        """Give none."""
+        return _NO_COOKIES
 
 
 class TcpPool(_Marked, aiohttp.TCPConnector):

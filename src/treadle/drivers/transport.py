@@ -95,6 +95,7 @@ class Transport:
         rates = read_rates(connection.rate) if connection.rate else {}
         self._turns = Turns(rates, connection.max_retry_after, clock or SystemClock())
         self._proxies = {} if connection.proxy else environment_proxies()
+        self._has_proxies = bool(connection.proxy or self._proxies)
         changed = connection.insecure or connection.ca_cert or connection.client_cert
         self._tls = self._tls_context() if changed else None
 
@@ -115,7 +116,7 @@ class Transport:
         except ValueError as error:
             message = f"{request.url} is no URL to send a request to: {error}"
             return HttpFailed("url", message, "check the server's URL (--server)")
-        proxy = None if socket is not None else self._proxy(url)
+        proxy = self._proxy(url) if self._has_proxies and socket is None else None
         if proxy is not None and not proxy.startswith(("http://", "https://")):
             message = f"the proxy {shown(proxy)} is none that is spoken to by HTTP"
             return HttpFailed("proxy", message, "name an http proxy: --proxy http://HOST:PORT")
@@ -192,7 +193,11 @@ class Transport:
                 proxy=way.proxy,
             )
             try:
-                body = await self._body(response)
+                length = response.content_length
+                if length is not None and length <= self.connection.max_body and _is_plain(response):
+                    body: bytes | HttpFailed = await response.read()
+                else:
+                    body = await self._body(response)
             finally:
                 response.release()
         except NotConnected as error:
@@ -259,7 +264,7 @@ class Transport:
     def _open(self, socket: str | None, *, force_close: bool) -> "aiohttp.ClientSession":
         import aiohttp  # noqa: PLC0415 - see above
 
-        from treadle.drivers.pool import CheckedResolver, Request, open_pool  # noqa: PLC0415
+        from treadle.drivers.pool import CheckedResolver, NoCookies, Request, open_pool  # noqa: PLC0415
 
         _settle_malloc()
         resolver = self._resolver
@@ -269,7 +274,7 @@ class Transport:
         session = aiohttp.ClientSession(
             request_class=Request,
             connector=open_pool(socket, resolver, **limits),
-            cookie_jar=aiohttp.DummyCookieJar(),  # cookies belong to a run, not to the pool
+            cookie_jar=NoCookies(),
             headers={"User-Agent": self._user_agent},
             max_line_size=_HEAD,
             max_field_size=_HEAD,
@@ -283,8 +288,6 @@ class Transport:
             return b""  # Content-Length then speaks of what a GET would bring (RFC 9110 section 9.3.2)
         limit = self.connection.max_body
         length = response.content_length
-        if length is not None and length <= limit and "Content-Encoding" not in response.headers:
-            return await response.read()
         parts = []
         size = 0
         async for part in response.content.iter_any():
@@ -309,9 +312,7 @@ class Transport:
         return tls_context(self.connection)
 
     def _proxy(self, url: "URL") -> str | None:
-        if self.connection.proxy or not self._proxies:
-            return self.connection.proxy
-        return proxy_for(self._proxies, url.scheme, url.host or "", url.port)
+        return self.connection.proxy or proxy_for(self._proxies, url.scheme, url.host or "", url.port)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -352,6 +353,11 @@ def _target(text: str) -> tuple[str | None, "URL", str]:
     if not url.host:
         raise ValueError("it has no host")
     return socket, url, socket or f"{url.scheme}://{url.raw_authority}"
+
+
+def _is_plain(response: "aiohttp.ClientResponse") -> bool:
+    """Say whether a body is as long as its Content-Length says, and not that of a HEAD, which has none."""
+    return response.method != "HEAD" and "Content-Encoding" not in response.headers
 
 
 def _is_known(response: "aiohttp.ClientResponse") -> bool:

@@ -6,6 +6,7 @@ one on, and is empty for the workflow that is run.
 follow from it. A `Checkpoint` makes what was before it superfluous.
 """
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import msgspec
@@ -275,14 +276,10 @@ _encoder = msgspec.json.Encoder(enc_hook=_plain)
 _decoder = msgspec.json.Decoder(Record)
 
 
-def write(record: Record) -> bytes:
-    """Write a record as one line of JSON, without the line's end."""
-    return _encoder.encode(record)
-
-
-def write_value(value: Any) -> bytes:
-    """Write outputs, or a part of them, as they stand in a record."""
-    return _encoder.encode(value)
+write: Callable[[Record], bytes] = _encoder.encode
+"""Write a record as one line of JSON, without the line's end."""
+write_value: Callable[[Any], bytes] = _encoder.encode
+"""Write outputs, or a part of them, as they stand in a record."""
 
 
 def read(line: bytes | str) -> Record:

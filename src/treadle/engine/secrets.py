@@ -110,15 +110,15 @@ class Secrets:
 
     def absent_from(self, text: str) -> bool:
         """Say that no secret stands in a JSON text, which is quick and may be False though none does."""
-        masks = self._prepared()
+        masks = self._masks or self._prepared()
         return masks.searchable and (masks.pattern is None or masks.pattern.search(text) is None)
 
     def text(self, text: str) -> str:
         """Give a text with every secret masked."""
-        whole, pattern, _ = self._prepared()
-        if text in whole:
+        masks = self._masks or self._prepared()
+        if text in masks.whole:
             return MASK
-        return text if pattern is None else pattern.sub(MASK, text)
+        return text if masks.pattern is None else masks.pattern.sub(MASK, text)
 
     def value(self, value: Any) -> Any:
         """Give a JSON value with every secret in it masked, in names of members too."""

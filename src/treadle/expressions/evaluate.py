@@ -119,7 +119,7 @@ def evaluate(node: Expression | Template | str, context: Context) -> Any:
     """Give the value of an expression, of a template (a string), or of a literal text (itself); or Missing."""
     if type(node) is str:
         return node
-    return _EVALUATE[type(node)](node, context)
+    return EVALUATE[type(node)](node, context)
 
 
 def compiled(node: Expression | Template) -> Callable[[Context], Any]:
@@ -128,7 +128,7 @@ def compiled(node: Expression | Template) -> Callable[[Context], Any]:
         return lambda context: _or_missing(context.status, node) if context.status is None else context.status
     if isinstance(node, MessagePart) and node.message == "response" and node.part in ("body", "payload"):
         return _compiled_body(node)
-    read = _EVALUATE[type(node)]
+    read = EVALUATE[type(node)]
     return lambda context: read(node, context)
 
 
@@ -287,7 +287,8 @@ def _template(node: Template, context: Context) -> Any:
     return "".join(written)
 
 
-_EVALUATE: dict[type, Any] = {
+EVALUATE: dict[type, Any] = {
+    str: lambda text, _context: text,
     InputReference: _input,
     StepReference: _step,
     MessagePart: _message_part,
@@ -304,3 +305,4 @@ _EVALUATE: dict[type, Any] = {
     Method: lambda node, context: _or_missing(context.method, node),
     SelfUri: lambda node, context: _or_missing(context.self_uri, node),
 }
+"""How each kind of expression, a template and a literal text give their value in a context."""

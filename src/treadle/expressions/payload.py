@@ -13,7 +13,7 @@ from treadle.document.model import EXPRESSION_VERSIONS
 from treadle.errors import ExpressionInvalid
 from treadle.expressions import selectors
 from treadle.expressions.dialect import Finding, Names, read_value
-from treadle.expressions.evaluate import Context, Missing, evaluate
+from treadle.expressions.evaluate import EVALUATE, Context, Missing, evaluate
 from treadle.expressions.fillers import check_filled
 from treadle.expressions.syntax import Expression, Template, dump, parse_template
 from treadle.expressions.words import to_text
@@ -140,7 +140,7 @@ def resolve(payload: Payload, context: Context, missing: list[Missing]) -> Any:
     read = _RESOLVE.get(type(payload))
     if read is not None:
         return read(payload, context, missing)
-    result = evaluate(payload, context)  # type: ignore[arg-type]  # what the table does not have is an expression
+    result = EVALUATE[type(payload)](payload, context)  # what the table does not have is an expression
     if isinstance(result, Missing):
         missing.append(result)
     return result
