@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import msgspec
+from msgspec import Struct
 
 MASK = "***"
 BACKSLASH = "\\"
@@ -22,21 +23,37 @@ masking slower."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]{2,}) +(\S+)")
 """A scheme and its credentials, as `Authorization` has them (RFC 9110 section 11.6.2)."""
 _NUMBER = re.compile(r"[-+.0-9eE]+")
+_OTHERWISE_ENCODED = re.compile(r"[^A-Za-z0-9._~-]+")
+"""What of a text may be there in another form; the rest stays as it is in URLs, forms, JSON and HTML."""
+_MOST_NEEDLES = 50
+"""Up to how many texts are looked for one by one."""
 
 
-class _Masks(NamedTuple):
+class _Masks(Struct, frozen=True, gc=False):
     """How secrets are found.
 
     Attributes:
         whole: the texts that are secret where they stand alone.
         pattern: finds them in other texts, however they are encoded.
+        needles: texts of which one is in whatever the pattern finds; None where that is not known. To look for these takes a
+            fifth of the time.
         searchable: the pattern finds all of them in JSON: none is shorter than SHORTEST, or might stand as a number
             that is written in another way.
     """
 
     whole: frozenset[str]
     pattern: re.Pattern[str] | None
+    needles: tuple[str, ...] | None
     searchable: bool
+
+    def find_none(self, text: str) -> bool:
+        """Say that the pattern finds nothing in a text."""
+        if self.needles is None:
+            return self.pattern is None or self.pattern.search(text) is None
+        for needle in self.needles:
+            if needle in text:
+                return self.pattern is None or self.pattern.search(text) is None
+        return True
 
 
 class Secrets:
@@ -111,14 +128,14 @@ class Secrets:
     def absent_from(self, text: str) -> bool:
         """Say that no secret stands in a JSON text, which is quick and may be False though none does."""
         masks = self._masks or self._prepared()
-        return masks.searchable and (masks.pattern is None or masks.pattern.search(text) is None)
+        return masks.searchable and masks.find_none(text)
 
     def text(self, text: str) -> str:
         """Give a text with every secret masked."""
         masks = self._masks or self._prepared()
         if text in masks.whole:
             return MASK
-        return text if masks.pattern is None else masks.pattern.sub(MASK, text)
+        return text if masks.pattern is None or masks.find_none(text) else masks.pattern.sub(MASK, text)
 
     def value(self, value: Any) -> Any:
         """Give a JSON value with every secret in it masked, in names of members too."""
@@ -128,10 +145,10 @@ class Secrets:
             return {self.text(str(name)): self.value(entry) for name, entry in value.items()}
         if isinstance(value, list | tuple):
             return [self.value(entry) for entry in value]
-        if isinstance(value, float) and value.is_integer() and self._prepared()[0].intersection(_texts(int(value))):
+        if isinstance(value, float) and value.is_integer() and self._prepared().whole.intersection(_texts(int(value))):
             return MASK  # 1234.0 is the number 1234
         number = next(iter(_texts(value)), None)
-        return value if number is None or number not in self._prepared()[0] else MASK
+        return value if number is None or number not in self._prepared().whole else MASK
 
 
 def parts(text: str) -> Iterable[str]:
@@ -153,9 +170,12 @@ def parts(text: str) -> Iterable[str]:
 def _masks(texts: frozenset[str]) -> _Masks:
     whole = texts | {part for text in texts for part in parts(text)}
     longest_first = sorted((text for text in whole if len(text) >= SHORTEST), key=len, reverse=True)
-    ways = [way for text in longest_first for way in _patterns(text)]
+    ways = list(dict.fromkeys(way for text in longest_first for way in _ways(text)))
     searchable = len(longest_first) == len(whole) and not any(map(_NUMBER.fullmatch, whole))
-    return _Masks(whole, re.compile("|".join(ways)) if ways else None, searchable)
+    pattern = re.compile("|".join("".join(map(_character, way)) for way in ways)) if ways else None
+    needles = tuple({max(_OTHERWISE_ENCODED.split(way), key=len): None for way in ways})
+    known = len(needles) <= _MOST_NEEDLES and all(len(needle) >= SHORTEST for needle in needles)
+    return _Masks(whole, pattern, needles if known else None, searchable)
 
 
 def _texts(value: Any) -> Iterable[str]:
@@ -171,9 +191,9 @@ def _texts(value: Any) -> Iterable[str]:
         yield msgspec.json.encode(value).decode()
 
 
-def _patterns(text: str) -> Iterable[str]:
-    """Give regular expressions of the ways in which a text may stand in a URL, a form, a JSON text, HTML or base64."""
-    yield "".join(map(_character, text))
+def _ways(text: str) -> Iterable[str]:
+    """Give what a text is in base64 besides itself: at each of three offsets, and of each form in which it may be there."""
+    yield text
     in_json = msgspec.json.encode(text).decode()[1:-1]
     in_xml = {escape(text), escape(text, quote=False)}
     for content in {text, quote(text, safe=""), quote_plus(text), in_json, *in_xml}:
@@ -187,7 +207,7 @@ def _in_base64(content: bytes) -> Iterable[str]:
             whole = code(b"\0" * padding + content).decode().rstrip("=")
             first = (0, 2, 3)[padding]
             last = len(whole) - (1 if (padding + len(content)) % 3 else 0)
-            yield "".join(map(_character, whole[first:last]))
+            yield whole[first:last]
 
 
 @lru_cache(1024)
