@@ -10,6 +10,7 @@ The names below are imported when they are first used, so that `import treadle` 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from treadle.drivers.collector import at_rest
 from treadle.version import __version__
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ if not TYPE_CHECKING:  # a type checker reads the imports above, and refuses nam
         module = _HOME_OF.get(name)
         if module is None:
             raise AttributeError(f"module 'treadle' has no attribute {name!r}")
-        return getattr(import_module(module), name)
+        with at_rest():
+            return getattr(import_module(module), name)
 
     def __dir__() -> list[str]:
         return __all__

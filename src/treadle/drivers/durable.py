@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import structs
 
+from treadle.drivers.collector import at_rest
 from treadle.drivers.journals.protocol import Journal, Start
 from treadle.drivers.run import UNSENT, Interruption
 from treadle.engine.effects import HttpResponse
@@ -39,17 +40,8 @@ class Recorder:
     """
 
     __slots__ = (
-        "_cookies",
-        "_journal",
-        "_observe",
-        "_run",
-        "_run_id",
-        "_secrets",
-        "_start",
-        "_to_fold",
-        "_unwritten",
-        "history",
-    )
+        "_cookies", "_journal", "_observe", "_run", "_run_id", "_secrets", "_start", "_to_fold", "_unwritten", "history",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -87,12 +79,12 @@ class Recorder:
         untold = self._secrets.take_untold()
         if untold and journal is not None:
             self._unwritten += (Learnt(records[0].at, untold),)
+        is_shown = journal is not None or observe is not None
         shown: list[Record] = []
         for record in records:
-            if journal is not None or observe is not None:
-                record = masked(record, self._secrets)  # noqa: PLW2901 - from here on nobody has it otherwise
-            self.history.add(record)
-            shown.append(record)
+            one = masked(record, self._secrets) if is_shown else record
+            self.history.add(one)
+            shown.append(one)
         if journal is not None and written:
             turn = self._turn(shown)
             start, self._start = self._start, None
@@ -192,9 +184,10 @@ class Durable:
         if self._given is None or self._opened is not None:
             return self._opened
         if isinstance(self._given, str | Path):
-            from treadle.drivers.journals.sqlite import SqliteJournal  # noqa: PLC0415 - not without a file
+            with at_rest():
+                from treadle.drivers.journals.sqlite import SqliteJournal  # noqa: PLC0415 - not without a file
 
-            self._opened = SqliteJournal(self._given)
+                self._opened = SqliteJournal(self._given)
         else:
             self._opened = self._given
         return self._opened

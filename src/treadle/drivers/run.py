@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from treadle.engine.interpreter import Outcome, Run
 from treadle.engine.journal import Failure, Record
 from treadle.errors import EffectFailed
 
-Append = Callable[[Sequence[Record]], Awaitable[None]]
+Append = Callable[[list[Record]], Awaitable[None]]
 """Takes the records of one turn, in their order; they are safe when it returns.
 
 Whoever is cancelled meanwhile has not begun the effect that comes after them: its CancelledError carries UNSENT.

@@ -1,12 +1,13 @@
 """Texts of documents: where they are, read from files, decoded, and told from what is no document at all."""
 
 import codecs
-import gc
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from treadle.document.reader import MAX_TEXT, Reading, read
+from treadle.drivers.collector import at_rest
 from treadle.drivers.urls import shown_url
 from treadle.errors import RunRefused, TreadleError
 
@@ -104,13 +105,8 @@ def is_text(given: str) -> bool:
 
 def read_quickly(text: str, name: str) -> Reading:
     """Read a text; for a large one the garbage collector rests, which would cost more than the parser."""
-    if len(text) < LARGE_TEXT or not gc.isenabled():
+    with nullcontext() if len(text) < LARGE_TEXT else at_rest():
         return read(text, name)
-    gc.disable()
-    try:
-        return read(text, name)
-    finally:
-        gc.enable()
 
 
 def source_uri(source: str) -> str:

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from msgspec import Struct
 
+from treadle.drivers.collector import at_rest
 from treadle.drivers.connection import Connection, NotConnected
 from treadle.drivers.proxies import VARIABLES, environment_proxies, passwords, proxy_for, shown
 from treadle.drivers.run import UNSENT, Clock, SystemClock, unsent
@@ -262,9 +263,10 @@ class Transport:
         return session
 
     def _open(self, socket: str | None, *, force_close: bool) -> "aiohttp.ClientSession":
-        import aiohttp  # noqa: PLC0415 - see above
+        with at_rest():
+            import aiohttp  # noqa: PLC0415 - see above
 
-        from treadle.drivers.pool import CheckedResolver, NoCookies, Request, open_pool  # noqa: PLC0415
+            from treadle.drivers.pool import CheckedResolver, NoCookies, Request, open_pool  # noqa: PLC0415
 
         _settle_malloc()
         resolver = self._resolver
