@@ -149,6 +149,16 @@ def test_a_killed_run_is_interrupted_at_once_and_resumed_by_the_beginning_of_its
         assert m.call("runs", "cancel", run_id)[0] == 2
 
 
+def test_a_flag_that_a_run_began_with_goes_on_until_it_is_taken_back(tmp_path):
+    said = "warning[insecure]: TLS certificates are not verified"
+    with machine(tmp_path, {**JOB, STATUS: [RUNNING, DONE, RUNNING, DONE]}) as m:
+        for more, is_said in (((), True), (("--no-insecure",), False)):
+            run_id = m.killed(STATUS, "--poll-interval", "2", "--insecure")
+            code, _, err = m.call("runs", "resume", run_id, *more)
+            assert (code, said in err) == (0, is_said), err
+        assert m.seen.count(START) == 2
+
+
 def test_a_request_in_doubt_is_said_and_skipped(tmp_path):
     with machine(tmp_path, {**JOB, START: [Answer(special="hang")]}) as m:
         run_id = m.killed(START)

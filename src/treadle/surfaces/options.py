@@ -211,6 +211,8 @@ _NOT_AGAIN = ("max-retry-after", "idempotency-key")
 
 def _again(name: str, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     changed = {key: value for key, value in settings.items() if key != "default"}
+    if settings.get("is_flag"):
+        changed["off"] = True
     return name, {**changed, "callback": use_named_profile} if name == "profile" else changed
 
 
@@ -268,15 +270,18 @@ KEEP_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def with_options(rows: tuple[tuple[str, dict[str, Any]], ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add options by rows of name and settings, `short` among them; each can be given as TREADLE_<NAME> too."""
+    """Add options by rows of name and settings; each can be given as TREADLE_<NAME> too.
+
+    Beside the settings of click there are `short`, a name of one letter, and `off`, for a flag that has `--no-` as well.
+    """
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         for name, settings in reversed(rows):
             variable = f"TREADLE_{name.upper().replace('-', '_')}"
             flags = [settings["short"]] if "short" in settings else []
-            rest = {key: value for key, value in settings.items() if key != "short"}
-            shown = "default" in settings
-            command = click.option(*flags, f"--{name}", envvar=variable, show_default=shown, **rest)(command)
+            rest = {key: value for key, value in settings.items() if key not in ("short", "off")}
+            flags.append(f"--{name}/--no-{name}" if "off" in settings else f"--{name}")
+            command = click.option(*flags, envvar=variable, show_default="default" in settings, **rest)(command)
         return command
 
     return add

@@ -18,11 +18,11 @@ from treadle.drivers.origins import PROMPT, typed_in
 from treadle.drivers.run import Interruption
 from treadle.drivers.transport import preload
 from treadle.errors import JournalFailed, RunRefused, TreadleError
-from treadle.runner import Runner
+from treadle.runner import INSECURE, Runner
 from treadle.surfaces.guard import EXIT_FAILED, EXIT_INVALID
 from treadle.surfaces.inputs import given_inputs
 from treadle.surfaces.options import again_options
-from treadle.surfaces.report import counted, write_error
+from treadle.surfaces.report import counted, text_of_file, write_diagnostics, write_error
 from treadle.surfaces.reportfile import report_file, write_report
 from treadle.surfaces.runlist import opened
 from treadle.surfaces.running import (
@@ -125,9 +125,10 @@ def _choice(text: str | None) -> str | dict[str, Any] | None:
 class _Runners:
     """One Runner for all runs of the same options, over one journal."""
 
-    def __init__(self, journal: "Journal", given: dict[str, Any], stack: AsyncExitStack) -> None:
+    def __init__(self, journal: "Journal", wish: Wish, stack: AsyncExitStack) -> None:
         self._journal = journal
-        self._given = given
+        self._given = wish.given
+        self._quiet = wish.quiet
         self._stack = stack
         self._known: dict[bytes, Runner] = {}
 
@@ -141,6 +142,8 @@ class _Runners:
         key = msgspec.json.encode(kept.start.options)
         if key not in self._known:
             options = options_again(kept.start.options, self._given)
+            if options.insecure and not self._quiet:
+                tell(lambda: write_diagnostics([INSECURE], sys.stderr, text_of_file, colour=colour()))
             self._known[key] = await self._stack.enter_async_context(
                 Runner(journal=self._journal, prompt=lambda line: tell(say, line), options=options)
             )
@@ -154,7 +157,7 @@ async def resume(wish: Wish) -> int:
             entries = await runs.listed(journal, runs.LEFT)
         else:
             entries = list({e.run_id: e for e in [await runs.found(journal, each) for each in wish.runs]}.values())
-        runners = _Runners(journal, wish.given, stack)
+        runners = _Runners(journal, wish, stack)
         if len(wish.runs) == 1:
             return await _one(wish, journal, runners, entries[0])
         if not entries:
@@ -166,7 +169,7 @@ async def retry(wish: Wish) -> int:
     """Make a new run of what a run has done before a step."""
     async with opened(wish.state) as journal, AsyncExitStack() as stack:
         entry = await runs.found(journal, wish.runs[0])
-        return await _one(wish, journal, _Runners(journal, wish.given, stack), entry, anew=True)
+        return await _one(wish, journal, _Runners(journal, wish, stack), entry, anew=True)
 
 
 async def _one(wish: Wish, journal: "Journal", runners: _Runners, entry: "Entry", *, anew: bool = False) -> int:
