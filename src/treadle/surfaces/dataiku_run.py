@@ -1,7 +1,6 @@
 """`treadle dataiku run` and `wait`: scenarios of a DSS, one or many, to their end."""
 
 import asyncio
-import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -192,10 +191,9 @@ async def _course(job: Job, target: Any, runner: Any, document: Any) -> Any:
 
 def _view(job: Job, courses: Sequence[Any]) -> Any:
     from treadle.surfaces.dataiku_view import LiveView, NoView, PlainView  # noqa: PLC0415
+    from treadle.surfaces.running import settle  # noqa: PLC0415
 
-    # What is loaded stays; from here on it may take hours, with the collector, which rested until now.
-    gc.freeze()
-    gc.enable()
+    settle()
     if job.quiet:
         return NoView()
     live = sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"

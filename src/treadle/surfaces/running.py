@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import time
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 EXIT_CODES = {"succeeded": 0, "failed": 1, "limited": 3, "in-doubt": 4, "cancelled": 130, "interrupted": 130}
 GRACE = 1.0
 """Seconds that an answer under way gets after a signal, so that no request is left in doubt without need."""
+_TLS_BUFFER = 64 * 1024
 
 
 @contextmanager
@@ -71,12 +73,21 @@ def nothing_sent() -> Iterator[None]:
         raise RunRefused(error.message, hint=error.hint) from error
 
 
+def settle() -> None:
+    """Make the process, which has loaded what it needs, one that may wait for hours on many connections.
+
+    What is loaded stays until the end, so the collector, which rested while it was made, need not look at it again. And
+    asyncio gives each TLS connection a buffer of 256 KiB, where a record of TLS has at most 16 (RFC 8446 section 5.1).
+    """
+    gc.freeze()
+    gc.enable()
+    SSLProtocol.max_size = _TLS_BUFFER
+
+
 @contextmanager
 def watched(*, verbose: bool, quiet: bool) -> "Iterator[Callable[[Record], None]]":
     """Show a run as it goes; gives what is to be told of each record."""
-    # What is loaded stays until the end, so the collector, which rested while it was made, need not look at it again.
-    gc.freeze()
-    gc.enable()
+    settle()
     live = sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
     view = progress(Secrets(), verbose=verbose, quiet=quiet, live=live)  # records come without secrets
     try:
