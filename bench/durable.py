@@ -28,7 +28,7 @@ def start_up() -> Figure:
         command = python("-m", "treadle", "run", str(HERE / "founding.arazzo.yaml"), *inputs, "--server", url)
         command = (*command, "--source", "dss=dataiku")
         on, off = (*command, "--state", f"{folder}/journal.sqlite"), (*command, "--no-journal")
-        ratio, low, high, cpu = paired(lambda: spent(*on), lambda: spent(*off), 15)
+        ratio, low, high, cpu = paired(lambda: spent(*on), lambda: spent(*off), 51)
     return at_most(
         "whole `treadle run` process with the journal against without: CPU",
         ratio, 1.05, f"{low:.2f} to {high:.2f}; {cpu * 1000:.0f} ms",
@@ -42,7 +42,7 @@ def effect() -> list[Figure]:
         with server(0) as url, tempfile.TemporaryDirectory() as folder:
             ours = python(str(HERE / "ours.py"), runs, url, "200", f"{folder}/journal.sqlite")
             bare = python(str(HERE / "bare.py"), runs, url, "200")
-            ratio, low, high, wall = paired(lambda: told(*ours)["wall"], lambda: told(*bare)["wall"], 7)  # noqa: B023
+            ratio, low, high, wall = paired(lambda: told(*ours)["wall"], lambda: told(*bare)["wall"], 31)  # noqa: B023
         what = f"200 durable runs {how}, an effect: time against a bare aiohttp call"
         found = f"{ratio:.2f} times ({low:.2f} to {high:.2f}; {wall / 600 * 1000:.2f} ms)"
         figures.append(
