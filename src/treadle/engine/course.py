@@ -31,7 +31,7 @@ _CLOCKS_DIFFER = 0.01
 """By how many seconds a driver may be early."""
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """How a run ended; `status` is succeeded, failed, limited, in-doubt or cancelled."""
 
     status: str

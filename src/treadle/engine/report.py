@@ -6,6 +6,8 @@ Steps of a long poll loop are folded while they come in, so that a report of a t
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import Struct
+
 from treadle.diagnostics import Diagnostic
 from treadle.engine import journal
 from treadle.engine.journal import Record, StepEnded
@@ -15,15 +17,12 @@ MOST_TRANSFERS = 20
 """How many transfers to other workflows are kept besides the last one."""
 
 
-class StepHistory:
+class StepHistory(Struct, gc=False):
     """The attempts at one step: the first, the last, and how many there were."""
 
-    __slots__ = ("count", "first", "last")
-
-    def __init__(self, first: StepEnded) -> None:
-        self.first = first
-        self.last = first
-        self.count = 1
+    first: StepEnded
+    last: StepEnded
+    count: int = 1
 
     def folded(self) -> journal.StepFolded:
         """Give it as data."""
@@ -79,7 +78,7 @@ class History:
         key = (record.caller, record.workflow_id, record.step_id)
         known = self.steps.get(key)
         if known is None:
-            self.steps[key] = StepHistory(record)
+            self.steps[key] = StepHistory(record, record)
         else:
             known.last = record
             known.count += 1

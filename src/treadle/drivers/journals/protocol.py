@@ -16,7 +16,7 @@ GIVEN = "given"
 """Where a secret input came from when nobody but the caller can give it again."""
 
 
-class Start(Struct, frozen=True):
+class Start(Struct, frozen=True, gc=False):
     """What a run starts from; a changed document does not change it any more.
 
     Attributes:
@@ -64,7 +64,7 @@ class Entry(Struct, frozen=True):
     ended: float | None = None
 
 
-class Place(Struct, frozen=True):
+class Place(Struct, frozen=True, gc=False):
     """Where records leave a run, as far as a list of runs shows it.
 
     Attributes:

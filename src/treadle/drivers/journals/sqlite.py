@@ -28,7 +28,7 @@ _MOST_PROGRAMS = 64
 """How many programs are kept as they are written, and as they are read."""
 
 
-class _Inputs(Struct, frozen=True):
+class _Inputs(Struct, frozen=True, gc=False):
     """What of a Start is written beside its program and what is searched for."""
 
     inputs: dict[str, object]

@@ -51,7 +51,7 @@ _ENTRIES = (
 )
 
 
-class Begun(Struct, frozen=True):
+class Begun(Struct, frozen=True, gc=False):
     """A new run as it is written; `program` is its hash, and `body` the program itself."""
 
     run_id: str
@@ -62,7 +62,7 @@ class Begun(Struct, frozen=True):
     began: float
 
 
-class Turn(Struct, frozen=True):
+class Turn(Struct, frozen=True, gc=False):
     """Records of one turn as they are written.
 
     Attributes:
