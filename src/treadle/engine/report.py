@@ -6,27 +6,13 @@ Steps of a long poll loop are folded while they come in, so that a report of a t
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec import Struct
-
 from treadle.diagnostics import Diagnostic
 from treadle.engine import journal
-from treadle.engine.journal import Record, StepEnded
+from treadle.engine.journal import Record, StepEnded, StepFolded
 
 FORMAT = "treadle.report/1"
 MOST_TRANSFERS = 20
 """How many transfers to other workflows are kept besides the last one."""
-
-
-class StepHistory(Struct, gc=False):
-    """The attempts at one step: the first, the last, and how many there were."""
-
-    first: StepEnded
-    last: StepEnded
-    count: int = 1
-
-    def folded(self) -> journal.StepFolded:
-        """Give it as data."""
-        return journal.StepFolded(self.first, self.last, self.count)
 
 
 class History:
@@ -37,7 +23,7 @@ class History:
     def __init__(self) -> None:
         self.began = 0.0
         self.ended: journal.RunEnded | None = None
-        self.steps: dict[tuple[str, str, str], StepHistory] = {}
+        self.steps: dict[tuple[str, str, str], StepFolded] = {}
         self.transfers: tuple[journal.Transferred, ...] = ()
         self.warnings: tuple[journal.Warned, ...] = ()
 
@@ -61,27 +47,19 @@ class History:
 
     def folded(self) -> journal.Folded:
         """Give what happened so far, to be kept in a checkpoint."""
-        steps = tuple(step.folded() for step in self.steps.values())
-        return journal.Folded(self.began, steps, self.transfers, self.warnings)
+        return journal.Folded(self.began, tuple(self.steps.values()), self.transfers, self.warnings)
 
     def _unfold(self, folded: journal.Folded) -> None:
         self.began = folded.began
         self.transfers = folded.transfers
         self.warnings = folded.warnings
-        self.steps = {}
-        for step in folded.steps:
-            self._step(step.first)
-            known = self.steps[step.first.caller, step.first.workflow_id, step.first.step_id]
-            known.last, known.count = step.last, step.count
+        self.steps = {_key(step.first): step for step in folded.steps}
 
     def _step(self, record: StepEnded) -> None:
-        key = (record.caller, record.workflow_id, record.step_id)
+        key = _key(record)
         known = self.steps.get(key)
-        if known is None:
-            self.steps[key] = StepHistory(record, record)
-        else:
-            known.last = record
-            known.count += 1
+        first, count = (record, 0) if known is None else (known.first, known.count)
+        self.steps[key] = StepFolded(first, record, count + 1)
 
     def entries(self) -> list[tuple[StepEnded, int]]:
         """Give the attempts in the order of their ends, each with the number of those folded away just before it."""
@@ -91,6 +69,10 @@ class History:
             if step.count > 1:
                 entries.append((step.last, step.count - 2))
         return sorted(entries, key=lambda entry: (entry[0].at, entry[0].began))
+
+
+def _key(record: StepEnded) -> tuple[str, str, str]:
+    return record.caller, record.workflow_id, record.step_id
 
 
 def step_entries(history: History) -> list[dict[str, Any]]:
