@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 from aiohttp import web
+from hypothesis import example, given
+from hypothesis import strategies as st
 from served import NOON, StillClock, client, request, serving
 
 import treadle
@@ -13,7 +15,7 @@ from loader import cases
 from treadle.drivers.connection import Connection
 from treadle.drivers.http import Http
 from treadle.drivers.transport import Transport
-from treadle.drivers.turns import read_rates
+from treadle.drivers.turns import Slots, read_rates
 from treadle.errors import RunRefused
 
 
@@ -192,3 +194,48 @@ def test_a_run_that_ends_before_its_request_was_sent_is_in_no_doubt(rate, status
     outcome = asyncio.run(run())
     assert (outcome.status, requests) == (status, 1)
     assert ("may have taken effect" in outcome.error.message) is doubt
+
+
+@given(st.integers(1, 3), st.lists(st.tuples(st.sampled_from(["come", "leave", "cancel", "turn"]), st.integers(0, 4))))
+@example(1, [("come", 0), ("come", 0), ("turn", 0), ("leave", 0), ("turn", 0), ("cancel", 1)])  # just then
+@example(1, [("come", 0), ("come", 0), ("come", 0), ("turn", 0), ("cancel", 1)])
+def test_slots_are_taken_in_the_order_of_coming_and_none_is_lost(count, events):
+    """Whoever is cancelled, waiting or just when the slot was handed over, neither keeps a slot nor holds up others."""
+    slots = Slots(count)
+    inside: list[int] = []
+    came_in: list[int] = []
+
+    async def hold(name: int, leave: asyncio.Event) -> None:
+        await slots.acquire()
+        try:
+            inside.append(name)
+            came_in.append(name)
+            assert len(inside) <= count
+            await leave.wait()
+        finally:
+            inside.remove(name)
+            slots.release()
+
+    async def run() -> None:
+        tasks: list[tuple[asyncio.Task[None], asyncio.Event]] = []
+        for what, which in events:
+            if what == "come":
+                leave = asyncio.Event()
+                tasks.append((asyncio.create_task(hold(len(tasks), leave)), leave))
+            elif what == "turn":
+                await asyncio.sleep(0)
+            elif which < len(tasks):
+                task, leave = tasks[which]
+                leave.set() if what == "leave" else task.cancel()
+        for _, leave in tasks:
+            leave.set()
+        ends = await asyncio.gather(*(task for task, _ in tasks), return_exceptions=True)
+        assert all(end is None or isinstance(end, asyncio.CancelledError) for end in ends)
+        assert {name for name, end in enumerate(ends) if end is None} <= set(came_in)
+
+    asyncio.run(run())
+    assert came_in == sorted(came_in)
+    for _ in range(count):
+        assert not slots.all_taken
+        slots.take()
+    assert slots.all_taken

@@ -19,7 +19,7 @@ from treadle.drivers.proxies import VARIABLES, environment_proxies, passwords, p
 from treadle.drivers.run import UNSENT, Clock, SystemClock, unsent
 from treadle.drivers.sockets import SCHEME, socket_and_url
 from treadle.drivers.stopping import present_waiter
-from treadle.drivers.turns import Turns, read_rates
+from treadle.drivers.turns import Slots, Turns, read_rates
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.sources.request import IDEMPOTENT_METHODS, HttpRequest
 
@@ -91,8 +91,8 @@ class Transport:
         self._resolver = resolver
         self._sessions: dict[tuple[str | None, bool], aiohttp.ClientSession] = {}
         self._answered: dict[str, float] = {}
-        self._slots = asyncio.Semaphore(connection.max_connections)
-        self._host_slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._slots = Slots(connection.max_connections)
+        self._host_slots: WeakValueDictionary[str, Slots] = WeakValueDictionary()
         rates = read_rates(connection.rate) if connection.rate else {}
         self._turns = Turns(rates, connection.max_retry_after, clock or SystemClock())
         self._proxies = {} if connection.proxy else environment_proxies()
@@ -126,10 +126,10 @@ class Transport:
             return refusal
         way = _Way(origin, socket, proxy)
         host_slots = None
-        if self._turns.matter or self.connection.max_connections_per_host is not None or self._slots.locked():
+        if self._turns.matter or self.connection.max_connections_per_host is not None or self._slots.all_taken:
             host_slots = await self._admitted(way.origin, url.raw_host or "")
         else:
-            await self._slots.acquire()  # at once: there is one
+            self._slots.take()
         try:
             if request.body is None or type(request.body) is bytes:
                 return await self._answer(request, url, timeout, way)
@@ -139,7 +139,7 @@ class Transport:
             if host_slots is not None:
                 host_slots.release()
 
-    async def _admitted(self, origin: str, host: str) -> asyncio.Semaphore | None:
+    async def _admitted(self, origin: str, host: str) -> Slots | None:
         """Wait for one's turn and for a free connection; gives what is to be released beside the slot of all."""
         slots, held = self._slots_of(origin), None
         waiter = present_waiter()
@@ -147,7 +147,7 @@ class Transport:
         try:
             with nullcontext() if waiter is None else waiter.waiting():
                 if slots is not None:
-                    if told is not None and slots.locked():
+                    if told is not None and slots.all_taken:
                         told("connections")
                     await slots.acquire()
                     held = slots
@@ -158,9 +158,9 @@ class Transport:
             raise asyncio.CancelledError(UNSENT) from error
         return held
 
-    def _slots_of(self, origin: str) -> asyncio.Semaphore | None:
+    def _slots_of(self, origin: str) -> Slots | None:
         limit = self.connection.max_connections_per_host
-        return None if limit is None else self._host_slots.setdefault(origin, asyncio.Semaphore(limit))
+        return None if limit is None else self._host_slots.setdefault(origin, Slots(limit))
 
     async def _in_pieces(
         self, request: HttpRequest, url: "URL", timeout: float, way: "_Way"
