@@ -1,8 +1,8 @@
 """Sealing: what a journal's file holds of inputs, answers and outputs can be read only with the key.
 
 A run learns secrets, such as a token that a later step sends, and needs them to be resumed. The key stands in a file of
-its own beside the journal that only its owner may read, or in the environment. So a copy of the journal alone tells
-nothing; whoever can read all files of the user can read it.
+its own beside the journal that only its owner may read, or in the environment. So a copy of the journal alone tells nothing
+of what runs worked with; whoever can read all files of the user can read it.
 """
 
 import base64
@@ -54,7 +54,9 @@ class Sealer:
         nonce = self._nonce.to_bytes(_NONCE, "big")
         size = len(content)
         sealed = ffi.new(_BYTES, size + _TAG)
-        key = self._keys.get(label) or self._key_of(label)
+        key = self._keys.get(label)
+        if key is None:
+            key = self._keys[label] = self._key_of(label)
         lib.crypto_aead_chacha20poly1305_ietf_encrypt(sealed, _NULL, content, size, _NULL, 0, _NULL, nonce, key)
         return nonce + bytes(ffi.buffer(sealed))
 
@@ -68,7 +70,7 @@ class Sealer:
         size = len(rest) - _TAG
         if size >= 0:
             content = ffi.new(_BYTES, size)
-            key = self._keys.get(label) or self._key_of(label)
+            key = self._keys.get(label) or self._key_of(label)  # who only reads keeps none
             decrypt = lib.crypto_aead_chacha20poly1305_ietf_decrypt
             if decrypt(content, _NULL, _NULL, rest, len(rest), _NULL, 0, nonce, key) == 0:
                 return bytes(ffi.buffer(content))
@@ -76,13 +78,12 @@ class Sealer:
         raise JournalFailed(message, hint=f"give the key it was written with: {self._path}.key, or {VARIABLE}")
 
     def forget(self, label: str) -> None:
-        """Keep no key for that label any longer."""
+        """Keep the key of that label no longer: nothing will be sealed under it soon."""
         self._keys.pop(label, None)
 
     def _key_of(self, label: str) -> bytes:
         """Give the key of one label, which has one of its own."""
-        key = self._keys[label] = hashlib.blake2b(label.encode(), key=self._key, digest_size=_SIZE).digest()
-        return key
+        return hashlib.blake2b(label.encode(), key=self._key, digest_size=_SIZE).digest()
 
 
 def key_of(path: Path, *, new: bool) -> bytes:
