@@ -37,7 +37,7 @@ from treadle.drivers.prepared import (
 from treadle.drivers.run import Clock, Interruption, SystemClock, departed, drive
 from treadle.drivers.runs import forget, new_id, taken_over
 from treadle.drivers.settings import check_policy, check_servers
-from treadle.drivers.stopping import Waiter, stopped
+from treadle.drivers.stopping import Waiter, left, stopped
 from treadle.engine.interpreter import Run
 from treadle.engine.journal import Record
 from treadle.engine.program import Program
@@ -425,6 +425,7 @@ class Runner:
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if interruption is None or interruption.reason is None or task is None:
+                await left(run, recorder, error, self._clock.now())
                 raise
             task.uncancel()
             broken = error

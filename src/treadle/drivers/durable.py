@@ -212,8 +212,8 @@ class Durable:
 
     async def end(self, run_id: str) -> None:
         """Drive a run no longer."""
-        del self._running[run_id]
-        with suppress(JournalFailed):  # whoever drove it has met that already, and a dead owner is seen without it
+        interruption = self._running.pop(run_id)
+        with suppress(JournalFailed), interruption.outlasted():  # whoever drove it has met that already
             await self.needed().release(run_id)
 
     async def _watch_for_cancellations(self, journal: Journal) -> None:

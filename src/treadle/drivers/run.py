@@ -3,8 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from treadle.engine.effects import Effect, Result, SendHttp, Sleep, Slept
@@ -100,17 +100,21 @@ class Interruption:
 
     async def pause(self, pause: Awaitable[Result | TimeoutError]) -> Result | TimeoutError | None:
         """Wait for a pause, or give None where the run is to stop."""
-        self.is_pausing = True
+        result = None
+        with self.outlasted(), self.breaking():
+            result = await pause
+        return result
+
+    @contextmanager
+    def outlasted(self) -> Iterator[None]:
+        """Have the task go on after the block where a stop cancels it in there."""
         try:
-            return await pause
+            yield
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self.reason is None or task is None:
                 raise
             task.uncancel()
-            return None
-        finally:
-            self.is_pausing = False
 
     async def sleep(self, clock: Clock, seconds: float) -> None:
         """Wait by a clock; a stop ends the wait."""

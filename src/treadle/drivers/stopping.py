@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from msgspec import structs
@@ -13,6 +13,7 @@ from treadle.drivers.run import Clock, Interruption, interrupted, unsent
 from treadle.engine.effects import SendHttp
 from treadle.engine.interpreter import Run
 from treadle.engine.journal import Queued
+from treadle.errors import JournalFailed
 
 
 class Waiter:
@@ -91,13 +92,29 @@ async def stopped(
     kept = durable and not interruption.for_good
     failure = interrupted(run, interruption.reason or "interrupted", broken, kept=kept)
     if not kept:
-        await recorder.append(run.stop("cancelled", failure, now))
+        with interruption.outlasted():
+            await recorder.append(run.stop("cancelled", failure, now))
         return
     begun = broken is not None and not unsent(broken)
     effect = next(iter(run.pending()), None)
     in_doubt = run.in_doubt is not None or (begun and isinstance(effect, SendHttp) and not effect.idempotent)
     if not begun:
-        await recorder.append(run.withdraw(now))
+        with interruption.outlasted():
+            await recorder.append(run.withdraw(now))
     if in_doubt and run.step.reconcile is None:
         failure = structs.replace(failure, hint=choices(run.run_id))
     await recorder.append(run.stop("in-doubt" if in_doubt else "interrupted", failure, now), written=False)
+
+
+async def left(run: Run, recorder: Recorder, broken: BaseException, now: float) -> None:
+    """Take back what a run announced and did not send, where its task was cancelled by whoever waits for it.
+
+    Args:
+        run: the run.
+        recorder: takes its records; where they cannot be written, the run is in doubt, as its journal says.
+        broken: the CancelledError.
+        now: seconds since the epoch.
+    """
+    if recorder.is_durable and run.outcome is None and unsent(broken):
+        with suppress(JournalFailed):
+            await recorder.append(run.withdraw(now))

@@ -19,7 +19,7 @@ from treadle.drivers.journals.protocol import Entry, Kept, Place, Start, must_fl
 from treadle.drivers.journals.store import Begun, Store, Turn
 from treadle.engine.journal import Checkpoint, Record, read, write
 from treadle.engine.program import Program
-from treadle.errors import JournalFailed
+from treadle.errors import JournalFailed, RunRefused
 
 _T = TypeVar("_T")
 _Waiting = tuple[tuple[Begun | Turn, ...], bool, "asyncio.Future[None]"]
@@ -52,6 +52,7 @@ class SqliteJournal:
         self._to_flush: list[_Waiting] = []
         self._flush_on: asyncio.Future[None] | None = None
         self._places: dict[str, Place] = {}
+        self._giving_back: set[asyncio.Task[None]] = set()
         self._programs: dict[int, tuple[Program, str, bytes]] = {}
         self._known: dict[str, Program] = {}
 
@@ -72,8 +73,20 @@ class SqliteJournal:
 
     async def claim(self, run_id: str) -> Kept:
         """Give a run that nobody drives, to be driven here from now on."""
-        kept, self._places[run_id] = await self._in_thread(lambda: self._claimed(run_id))
+        claimed = self._thread(lambda: self._claimed(run_id))
+        try:
+            kept, self._places[run_id] = await asyncio.shield(claimed)
+        except asyncio.CancelledError:  # the thread claims it all the same, and nobody would drive it
+            giving_back = asyncio.ensure_future(self._give_back(run_id, claimed))
+            self._giving_back.add(giving_back)
+            giving_back.add_done_callback(self._giving_back.discard)
+            raise
         return kept
+
+    async def _give_back(self, run_id: str, claimed: "asyncio.Future[tuple[Kept, Place]]") -> None:
+        with suppress(JournalFailed, RunRefused):
+            await claimed
+            await self._in_thread(lambda: self._store.release(run_id))
 
     async def release(self, run_id: str) -> None:
         """Drive a run no longer; it is interrupted where it has not ended."""
@@ -107,9 +120,9 @@ class SqliteJournal:
 
     async def close(self) -> None:
         """Write what is left and close; runs that are still driven here become interrupted."""
-        while self._waiting or self._work_on is not None or self._flush_on is not None:
+        while self._waiting or self._work_on is not None or self._flush_on is not None or self._giving_back:
             waiting = [future for _, _, future in (*self._waiting, *self._to_flush)]
-            work = filter(None, [self._work_on, self._flush_on])
+            work = filter(None, [self._work_on, self._flush_on, *self._giving_back])
             await asyncio.gather(*waiting, *work, return_exceptions=True)
             await asyncio.sleep(0)  # they are told in the next turn
         # Whoever was cancelled while a thread read for it has left that thread at work, and the file must not go under it.
@@ -259,7 +272,11 @@ class SqliteJournal:
             loop.call_soon(self._write_what_waits, loop)
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.to_thread(self._locked, work)
+        """Work in a thread; whoever is cancelled meanwhile, even before it begins, leaves it to be done."""
+        return await asyncio.shield(self._thread(work))
+
+    def _thread(self, work: Callable[[], _T]) -> "asyncio.Future[_T]":
+        return asyncio.get_running_loop().run_in_executor(None, self._locked, work)
 
     def _locked(self, work: Callable[[], _T]) -> _T:
         with self._one_at_a_time:

@@ -101,27 +101,30 @@ class Store:
         if path.exists() and not path.is_file():
             what = "a folder" if path.is_dir() else "no regular file"
             raise JournalFailed(f"the journal {path} cannot be opened: it is {what}", hint=_ELSEWHERE)
-        self._owners = path.with_name(f"{path.name}.owners")
+        # Whatever names it is known by, the key and the owners stand beside the file itself; and it stays where it is when
+        # the working directory changes.
+        self._file = Path(os.path.realpath(path))
+        self._owners = self._file.with_name(f"{self._file.name}.owners")
         self._owner: Owner | None = None
         self._numbers: dict[str, int] = {}
         self._ahead: int | None = None
         self._patient = True
         self._written = 0
         with self._explained("cannot be opened"):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with suppress(FileExistsError):
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+                os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             self._connection = sqlite3.connect(
-                path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=64
+                self._file, timeout=PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=64
             )
             self._prepare()
-            self._inode = path.stat().st_ino
+            self._inode = self._file.stat().st_ino
             self.sealer = self._sealer()
 
     def _sealer(self) -> Sealer:
         """Give the sealer of this file, with the key that it was made with and no other."""
         proof = self._connection.execute("SELECT sealed FROM proof").fetchone()
-        sealer = Sealer(self.path, key_of(self.path, new=proof is None))
+        sealer = Sealer(self._file, key_of(self._file, new=proof is None))
         if proof is None:
             with self._transaction():
                 if self._connection.execute("SELECT 1 FROM proof").fetchone() is None:
@@ -165,7 +168,7 @@ class Store:
         """
         with self._explained("cannot be written"):
             self._be(patient=patient)
-            if self.path.stat().st_ino != self._inode:
+            if self._file.stat().st_ino != self._inode:
                 raise FileNotFoundError
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -202,8 +205,8 @@ class Store:
             return  # each transaction was flushed
         with self._explained("cannot be written"):
             if self._ahead is None:
-                self._ahead = os.open(self.path.with_name(f"{self.path.name}-wal"), os.O_RDWR)
-                _flush_folder(self.path.parent)
+                self._ahead = os.open(self._file.with_name(f"{self._file.name}-wal"), os.O_RDWR)
+                _flush_folder(self._file.parent)
             os.fsync(self._ahead)
 
     def _be(self, *, patient: bool) -> None:
