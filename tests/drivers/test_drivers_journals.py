@@ -119,6 +119,29 @@ async def test_a_run_has_one_driver(kind, folder):
 
 
 @suite
+async def test_a_driver_that_lost_its_run_writes_no_more_of_it(kind, folder):
+    async with journals(kind, folder, 2) as (first, second):
+        (run, _), (other, _) = await started(first), await started(first, "r2")
+        if kind == "memory":
+            first._known("r1").driver = None
+        else:  # whoever takes the owners away makes all runs look as if nobody drove them
+            for owner in (folder / "journal.sqlite.owners").iterdir():
+                owner.unlink()
+        kept = await second.claim("r1")
+        ends = await asyncio.gather(
+            first.append("r1", turn(run)), first.append("r2", turn(other)), return_exceptions=True
+        )
+        assert isinstance(ends[0], JournalFailed)
+        assert ends[0].message == "run 'r1' is driven by another process by now"
+        assert ends[1] is None
+        await first.release("r1")
+        again = Run(kept.start.program, kept.start.inputs, journal=kept.records)
+        await second.append("r1", turn(again))
+        assert len((await second.read("r1")).records) > len(kept.records)
+        assert {entry.run_id: entry.status for entry in await second.entries()}["r1"] in ("running", "waiting")
+
+
+@suite
 async def test_what_a_dead_driver_leaves_is_interrupted(kind, folder):
     async with journals(kind, folder, 2) as (first, second):
         await started(first)

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 from aiohttp import web
-from served import NOON, StillClock, serving
+from served import NOON, StillClock, eventually, serving
 
 import treadle
 from treadle.drivers.run import Interruption
@@ -289,6 +289,72 @@ def test_a_run_is_cancelled_from_elsewhere_without_breaking_its_request(path, tm
     assert (outcome.status, entry.status) == ("cancelled", "cancelled")
     assert outcome.error.message == "cancelled at step 'use'"
     assert isinstance(seen[-1], records.RunEnded)
+
+
+@pytest.mark.parametrize("cancels", [1, 2])
+def test_what_a_cancelled_task_has_not_sent_is_in_no_doubt(path, tmp_path, cancels):
+    _files(tmp_path)
+
+    async def tried():
+        api = Api()
+        api.hold = ("POST", "/token")
+        async with serving(api) as url, treadle.Runner(journal=path, server=url, max_connections=1) as runner:
+            document = await runner.load(tmp_path / "w.arazzo.json")
+            runs = [asyncio.create_task(runner.run(document, None, {"password": "p4ssword"})) for _ in range(6)]
+            assert await eventually(lambda: asyncio.sleep(0, api.seen))
+            for _ in range(cancels):
+                for run in runs:
+                    run.cancel()
+                await asyncio.sleep(0)
+            assert all(
+                isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*runs, return_exceptions=True)
+            )
+            other = treadle.SqliteJournal(path)
+
+            async def settled():
+                statuses = [entry.status for entry in await other.entries()]
+                return None if "running" in statuses else statuses
+
+            statuses = await eventually(settled)
+            await other.close()
+            return api, statuses
+
+    api, statuses = asyncio.run(tried())
+    sent = len(api.seen)
+    assert sent >= 1
+    assert (statuses.count("in-doubt"), statuses.count("interrupted")) == (sent, 6 - sent)
+
+
+def test_a_stop_that_comes_while_a_run_is_let_go_of_breaks_nothing(path, tmp_path):
+    _files(tmp_path)
+
+    async def tried():
+        async with serving(Api()) as url:
+            journal, interruption, waits = treadle.SqliteJournal(path), Interruption(), asyncio.Event()
+
+            def observe(record):
+                if isinstance(record, records.Waiting):
+                    waits.set()
+
+            options = {"server": url, "poll_interval": 3600, "poll_max_interval": 3600}
+            async with treadle.Runner(journal=journal, **options) as runner:
+                prepared = await runner.prepare(tmp_path / "w.arazzo.json", None, {"password": "p4ssword"})
+                run = asyncio.create_task(runner.execute(prepared, observe=observe, interruption=interruption))
+                await waits.wait()
+                with journal._one_at_a_time:  # as where another process writes for a while
+                    interruption.request("interrupted", gently=True)
+                    for _ in range(20):
+                        await asyncio.sleep(0)
+                    assert not run.done()
+                    interruption.request("interrupted")
+                    for _ in range(20):
+                        await asyncio.sleep(0)
+                outcome = await run
+            assert (await journal.entries())[0].status == "interrupted"
+            await journal.close()
+            return outcome
+
+    assert asyncio.run(tried()).status == "interrupted"
 
 
 def test_without_a_journal_there_is_nothing_to_resume():

@@ -9,14 +9,15 @@ import os
 import sqlite3
 import stat
 import threading
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from served import NOON
+from served import NOON, eventually
 from test_drivers_journals import POLLS, begun, started, turn
 from test_drivers_run import program
 
-from treadle import JournalFailed
+from treadle import JournalFailed, RunRefused
 from treadle.drivers.journals import sqlite, store
 from treadle.drivers.journals.sqlite import SqliteJournal
 from treadle.engine.interpreter import Run
@@ -185,6 +186,95 @@ def test_a_writer_waits_for_another_process(path, monkeypatch):
         await journal.close()
 
     asyncio.run(write())
+
+
+def test_a_file_is_one_by_whatever_name(path, monkeypatch):
+    async def tried():
+        link = path.parent.parent / "link.sqlite"
+        link.symlink_to(path)
+        by_link, by_path = SqliteJournal(link), SqliteJournal(path)
+        run, _ = await started(by_link, of=program("POST", "GET"))  # what announces it is flushed
+        with pytest.raises(RunRefused, match="is being driven already"):
+            await by_path.claim("r1")
+        await by_link.append("r1", turn(run))
+        await by_link.close()
+        assert [entry.status for entry in await by_path.entries()] == ["interrupted"]
+        await by_path.close()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert path.with_name("journal.sqlite.key").exists()
+        assert {file.name for file in link.parent.iterdir()} == {"made", "link.sqlite"}
+
+    asyncio.run(tried())
+
+
+def test_a_file_stays_the_same_where_the_working_directory_changes(tmp_path, monkeypatch):
+    async def tried():
+        monkeypatch.chdir(tmp_path)
+        journal = SqliteJournal("journal.sqlite")
+        run, _ = await started(journal, of=program("POST", "GET"))
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir("elsewhere")
+        await journal.append("r1", turn(run))
+        await journal.close()
+
+    asyncio.run(tried())
+    assert len(_read(tmp_path / "journal.sqlite").records) > 2
+
+
+async def _at_some_turn(begin, turns):
+    """Begin something, and cancel it after so many turns of the loop."""
+    task = asyncio.create_task(begin)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_whoever_is_cancelled_while_it_claims_has_claimed_nothing(path, turns):
+    _with_one_run(path)
+
+    async def tried():
+        journal = SqliteJournal(path)
+        with open_lock(journal):  # nothing is done before the cancellation
+            await _at_some_turn(journal.claim("r1"), turns)
+        other = SqliteJournal(path)
+
+        async def claimed():
+            with suppress(RunRefused):
+                return await other.claim("r1")
+
+        assert (await eventually(claimed)).start.run_id == "r1"
+        await journal.close()
+        await other.close()
+
+    asyncio.run(tried())
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_a_run_is_let_go_of_though_whoever_does_is_cancelled(path, turns):
+    async def tried():
+        journal, other = SqliteJournal(path), SqliteJournal(path)
+        await started(journal)
+        with open_lock(journal):
+            await _at_some_turn(journal.release("r1"), turns)
+
+        async def let_go():
+            return (await other.entries())[0].status == ("interrupted" if turns else "running")
+
+        assert await eventually(let_go)
+        await journal.close()
+        await other.close()
+
+    asyncio.run(tried())
+
+
+@contextmanager
+def open_lock(journal):
+    """Keep the threads of a journal from their work."""
+    with journal._one_at_a_time:
+        yield
 
 
 def test_many_claim_and_one_gets_it(path):

@@ -3,8 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from treadle.engine.effects import Effect, Result, SendHttp, Sleep, Slept
@@ -100,21 +100,13 @@ class Interruption:
 
     async def pause(self, pause: Awaitable[Result | TimeoutError]) -> Result | TimeoutError | None:
         """Wait for a pause, or give None where the run is to stop."""
-        result = None
         with self.outlasted(), self.breaking():
-            result = await pause
-        return result
+            return await pause
+        return None
 
-    @contextmanager
-    def outlasted(self) -> Iterator[None]:
+    def outlasted(self) -> "_Outlasted":
         """Have the task go on after the block where a stop cancels it in there."""
-        try:
-            yield
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self.reason is None or task is None:
-                raise
-            task.uncancel()
+        return _Outlasted(self)
 
     async def sleep(self, clock: Clock, seconds: float) -> None:
         """Wait by a clock; a stop ends the wait."""
@@ -137,6 +129,23 @@ class _Breaking:
 
     def __exit__(self, *_error: object) -> None:
         self._interruption.is_pausing = False
+
+
+class _Outlasted:
+    __slots__ = ("_interruption",)
+
+    def __init__(self, interruption: Interruption) -> None:
+        self._interruption = interruption
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> bool:
+        task = asyncio.current_task()
+        if kind is not asyncio.CancelledError or self._interruption.reason is None or task is None:
+            return False
+        task.uncancel()
+        return True
 
 
 class _BreakableClock:

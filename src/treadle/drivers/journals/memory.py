@@ -13,6 +13,7 @@ from treadle.drivers.journals.protocol import (
     driven_elsewhere,
     not_driven,
     place_after,
+    taken_away,
     unknown_run,
 )
 from treadle.engine.journal import Checkpoint, Record, RunEnded, read, write
@@ -63,7 +64,7 @@ class MemoryJournal:
         """Take the records of one turn."""
         run = self._known(run_id)
         if run.driver is not self:
-            raise driven_elsewhere(run_id)
+            raise taken_away(run_id)
         for record in records:
             if isinstance(record, Checkpoint):
                 run.lines.clear()

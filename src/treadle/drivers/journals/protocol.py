@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from treadle.engine.journal import Delivered, Record, Resolved, RunEnded, StepBegan, StepEnded, Waiting, Withdrawn
 from treadle.engine.program import Program
-from treadle.errors import RunRefused
+from treadle.errors import JournalFailed, RunRefused
 
 GIVEN = "given"
 """Where a secret input came from when nobody but the caller can give it again."""
@@ -102,7 +102,7 @@ class Journal(Protocol):
 
         They are safe from a crash of the process when it returns; those that announce a request which is not
         idempotent also from a crash of the machine. A `Checkpoint` takes the place of all that was before it. With a
-        `RunEnded` the run is no longer driven.
+        `RunEnded` the run is no longer driven. JournalFailed also where somebody else drives it by now.
         """
 
     async def claim(self, run_id: str) -> Kept:
@@ -188,6 +188,12 @@ def unknown_run(run_id: str) -> RunRefused:
 def driven_elsewhere(run_id: str) -> RunRefused:
     """Refuse to touch a run that somebody drives."""
     return RunRefused(f"run '{run_id}' is being driven already", hint="wait until it has ended, or cancel it")
+
+
+def taken_away(run_id: str) -> JournalFailed:
+    """Say that somebody else drives a run by now, who took its driver for dead."""
+    hint = "what was written before is kept; do not touch the folder of owners beside a journal while runs go on"
+    return JournalFailed(f"run '{run_id}' is driven by another process by now", hint=hint)
 
 
 def not_driven(run_id: str) -> RunRefused:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from treadle.drivers.journals.protocol import Entry, Kept, Place, Start, must_flush, place_after
+from treadle.drivers.journals.protocol import Entry, Kept, Place, Start, must_flush, place_after, taken_away
 from treadle.drivers.journals.store import Begun, Store, Turn
 from treadle.engine.journal import Checkpoint, Record, read, write
 from treadle.engine.program import Program
@@ -48,7 +48,7 @@ class SqliteJournal:
         self._one_at_a_time = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._scheduled = False
-        self._work_on: asyncio.Future[object] | None = None
+        self._work_on: asyncio.Future[frozenset[str] | None] | None = None
         self._to_flush: list[_Waiting] = []
         self._flush_on: asyncio.Future[None] | None = None
         self._places: dict[str, Place] = {}
@@ -216,19 +216,26 @@ class SqliteJournal:
         batch = [item for items, _, _ in waiting for item in items]
         if self._one_at_a_time.acquire(blocking=False):
             try:
-                written = self._store.write(batch, patient=False)
+                lost = self._store.write(batch, patient=False)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is for those who wait
                 _resolve(waiting, error)
                 return
             finally:
                 self._one_at_a_time.release()
-            if written:
-                self._flush(loop, [one for one in waiting if one[1]])
-                _resolve([one for one in waiting if not one[1]], None)
+            if lost is not None:
+                self._written_but(loop, waiting, lost)
                 if self._store.is_due:
                     self._work(loop, [], self._store.take_in)
                 return
         self._work(loop, waiting, lambda: self._store.write(batch, patient=True))
+
+    def _written_but(self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], lost: frozenset[str]) -> None:
+        """Tell those who wait that what they gave is written, but for the runs that somebody else drives by now."""
+        for run_id in lost:
+            self._places.pop(run_id, None)
+            _resolve([one for one in waiting if any(item.run_id == run_id for item in one[0])], taken_away(run_id))
+        self._flush(loop, [one for one in waiting if one[1]])
+        _resolve([one for one in waiting if not one[1]], None)
 
     def _flush(self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting]) -> None:
         """Have the disk take what is written, and tell those who wait for that; what comes meanwhile shares the next time."""
@@ -252,17 +259,20 @@ class SqliteJournal:
         _resolve(waiting, done.exception())
         self._flush(loop, [])
 
-    def _work(self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], work: Callable[[], object]) -> None:
+    def _work(
+        self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], work: Callable[[], frozenset[str] | None]
+    ) -> None:
         """Work in a thread; what comes meanwhile waits."""
         self._work_on = loop.run_in_executor(None, lambda: self._locked(work))
         self._work_on.add_done_callback(lambda done: self._worked(loop, waiting, done))
 
-    def _worked(self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], done: "asyncio.Future[object]") -> None:
+    def _worked(
+        self, loop: asyncio.AbstractEventLoop, waiting: list[_Waiting], done: "asyncio.Future[frozenset[str] | None]"
+    ) -> None:
         self._work_on = None
         error = done.exception()
         if error is None:
-            self._flush(loop, [one for one in waiting if one[1]])
-            _resolve([one for one in waiting if not one[1]], None)
+            self._written_but(loop, waiting, done.result() or frozenset())
         else:
             _resolve(waiting, error)
         if error is None and self._store.is_due:

@@ -161,10 +161,11 @@ class Store:
 
     # Writing
 
-    def write(self, batch: list[Begun | Turn], *, patient: bool) -> bool:
+    def write(self, batch: list[Begun | Turn], *, patient: bool) -> frozenset[str] | None:
         """Write a batch in one transaction, which is on the disk after `flush`.
 
-        Gives False where it is not `patient` and another process is writing: nothing was written.
+        Gives the runs of which nothing was written because somebody else drives them by now; None where it is not `patient`
+        and another process is writing: nothing at all was written.
         """
         with self._explained("cannot be written"):
             self._be(patient=patient)
@@ -174,15 +175,28 @@ class Store:
                 self._connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorname == "SQLITE_BUSY" and not patient:
-                    return False
+                    return None
                 raise
             with self._committed():
                 begun = [item for item in batch if type(item) is Begun]
                 if begun:
                     self._insert_runs(begun)
-                self._insert_turns([item for item in batch if type(item) is Turn])
+                turns = [item for item in batch if type(item) is Turn]
+                lost = self._lost(turns)
+                self._insert_turns([turn for turn in turns if turn.run_id not in lost] if lost else turns)
             self._written += _PAGES_OF_A_TURN * len(batch) + sum([len(item.body) for item in batch]) // _PAGE
-        return True
+        return lost
+
+    def _lost(self, turns: list[Turn]) -> frozenset[str]:
+        """Give the runs that are driven here no longer, as can be where this owner was taken for dead."""
+        numbers = {turn.run_id: self._numbers[turn.run_id] for turn in turns}
+        ours = "SELECT number FROM runs WHERE number IN (SELECT value FROM json_each(?)) AND owner = ?"
+        wanted = msgspec.json.encode(list(numbers.values())).decode()
+        found = self._connection.execute(ours, (wanted, self._own().name)).fetchall()
+        if len(found) == len(numbers):
+            return frozenset()
+        driven = {number for (number,) in found}
+        return frozenset(run_id for run_id, number in numbers.items() if number not in driven)
 
     @property
     def is_due(self) -> bool:
