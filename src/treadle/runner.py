@@ -316,8 +316,8 @@ class Runner:
         journal = self._durable.needed()
         kept = await journal.claim(run_id)
         try:
-            check_choice(in_doubt)
             prepared, run = self._brought_back(kept, secrets or {})
+            check_choice(in_doubt, run)
         except BaseException:
             await journal.release(run_id)
             raise

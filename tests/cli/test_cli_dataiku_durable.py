@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -115,6 +116,21 @@ def test_a_killed_run_goes_on_and_its_scenario_is_triggered_once(tmp_path, at, p
         assert out["outcome"] == "SUCCESS"
         assert m.fires == 1
         assert m.listed()[0]["status"] == "succeeded"
+
+
+def test_a_run_that_somebody_cancelled_is_not_one_to_go_on_with(tmp_path):
+    with machine(tmp_path) as m:
+        process = m.begin("dataiku", "run", "DEMO", "ENDLESS")
+        end = time.monotonic() + LIMIT
+        while not (entries := m.listed()) or entries[0]["status"] != "waiting":
+            assert time.monotonic() < end, entries
+        (entry,) = entries
+        assert m.call("runs", "cancel", entry["runId"])[0] == 0
+        code, out, err = m.end(process)
+        assert code == 130
+        assert "its run was cancelled by `treadle runs cancel`; it goes on there" in out + err
+        assert "treadle runs resume" not in out + err
+        assert m.listed()[0]["status"] == "cancelled"
 
 
 def test_a_request_to_run_that_took_effect_before_the_kill_is_found(tmp_path):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 from cli_case import LIMIT, NEVER, TREADLE, environment, killed_in_the_end, shared_files
@@ -77,10 +78,10 @@ class Machine:
     def arrived(self, line, count=1):
         assert self.server.wait_for(line, count, LIMIT), f"no {line}"
 
-    def until(self, status):
-        """Give the only run when it has that status; bounded, and what it waits for is in the journal."""
+    def until(self, status, *more):
+        """Give the latest run when it has that status; bounded, and what it waits for is in the journal."""
         end = time.monotonic() + LIMIT
-        while (found := self.listed())[0]["status"] != status:
+        while (found := self.listed(*more))[0]["status"] != status:
             assert time.monotonic() < end, found
         return found[0]
 
@@ -179,11 +180,72 @@ def test_a_request_in_doubt_is_said_and_skipped(tmp_path):
         assert f"treadle runs resume {run_id} --in-doubt retry|skip=JSON|fail" in err
         assert m.listed()[0]["status"] == "in-doubt"
         assert m.call("runs", "cancel", run_id)[0] == 2
-        for wrong in ("maybe", "skip=7", "skip=["):
-            assert m.call("runs", "resume", run_id, "--in-doubt", wrong)[0] == 2
+        for wrong in ("maybe", "skip=7", "skip=[", 'skip={"ran": "r9"}'):
+            code, _, err = m.call("runs", "resume", run_id, "--in-doubt", wrong)
+            assert code == 2, err
+        assert "treadle: step 'start' has no output 'ran' that it could be skipped with\n  hint: it has: run\n" in err
         code, out, err = m.call("runs", "resume", run_id, "--in-doubt", 'skip={"run": "r9"}')
         assert (code, json.loads(out)["run"]) == (0, "r9"), err
         assert m.seen.count(START) == 1
+
+
+def test_a_doubt_that_was_decided_is_none_any_more(tmp_path):
+    with machine(tmp_path, {**JOB, START: [Answer(special="hang")]}) as m:
+        run_id = m.killed(START)
+        code, _, err = m.call("runs", "resume", run_id, "--in-doubt", "fail")
+        assert code == 1
+        assert "--in-doubt" not in err
+        assert m.listed()[0]["status"] == "failed"
+
+
+def test_whoever_makes_a_new_run_of_one_in_doubt_is_warned(tmp_path):
+    with machine(tmp_path, {**JOB, START: [Answer(special="hang"), Answer(json={"run": "r2"})], STATUS: [DONE]}) as m:
+        run_id = m.killed(START)
+        code, _, err = m.call("runs", "retry", run_id)
+        assert code == 0
+        assert f"warning[in-doubt]: run {run_id} is in doubt at step 'start': its request may have taken effect" in err
+
+
+def test_hints_name_the_journal_where_it_is_another_one(tmp_path):
+    with machine(tmp_path, {**JOB, STATUS: [RUNNING] * 9}) as m:
+        process = m.run_job("--poll-interval", "2", "--state", "other.sqlite")
+        m.arrived(STATUS)
+        run_id = m.until("waiting", "--state", "other.sqlite")["runId"]
+        process.kill()
+        m.end(process)
+        assert m.listed() == []
+        at = f"treadle runs resume --state other.sqlite {run_id}"
+        assert f"to go on: {at}\n" in m.call("runs", "show", run_id, "--state", "other.sqlite")[1]
+        process = m.begin("runs", "resume", run_id, "--state", "other.sqlite", "--json")
+        m.arrived(STATUS, 2)
+        process.send_signal(signal.SIGINT)
+        code, out, err = m.end(process)
+        assert code == 130
+        assert json.loads(out)["error"]["hint"] == f"go on with it: {at}"
+        assert f"  hint: go on with it: {at}\n" in err
+
+
+def test_a_damaged_run_is_no_reason_to_leave_the_others(tmp_path):
+    with machine(tmp_path, {**JOB, STATUS: [RUNNING, RUNNING, DONE]}) as m:
+        damaged = m.killed(STATUS, "--poll-interval", "60")
+        process = m.run_job("--poll-interval", "2")
+        m.arrived(STATUS, 2)
+        whole = m.until("waiting")["runId"]
+        process.kill()
+        m.end(process)
+        with closing(sqlite3.connect(tmp_path / "j.sqlite")) as journal, journal:
+            journal.execute("UPDATE turns SET body = x'00112233' WHERE run = 1 AND step IS NOT NULL")
+            journal.execute("UPDATE runs SET start = x'00112233' WHERE number = 1")
+        assert [(entry["runId"], entry["inputs"]) for entry in m.listed()] == [
+            (whole, {"name": "nightly"}),
+            (damaged, {}),
+        ]
+        code, out, err = m.call("runs", "resume")
+        assert (code, list(json.loads(out))) == (1, [whole]), err
+        said = f"run {damaged}:\ntreadle: run '{damaged}' is damaged in the journal "
+        assert said in err
+        assert f"\n  hint: `treadle runs delete {damaged}` forgets it; the other runs are not concerned\n" in err
+        assert m.call("runs", "delete", damaged)[0] == 0
 
 
 def test_a_request_in_doubt_is_sent_again_on_request(tmp_path):

@@ -93,7 +93,7 @@ def test_a_turn_that_was_changed_or_moved_is_refused(path):
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE turns SET run = 3 - run")
     connection.close()
-    with pytest.raises(JournalFailed, match="or it is damaged"):
+    with pytest.raises(JournalFailed, match="run 'r1' is damaged in the journal"):
         _read(path)
 
 

@@ -47,7 +47,7 @@ class Outcome:
         self.status = ended.status
         self.outputs = ended.outputs
         error = ended.error
-        if error is not None and durable and error.kind == "in-doubt":
+        if error is not None and durable and error.kind == self.status == "in-doubt":
             error = structs.replace(error, hint=choices(run.run_id))
         self.error = None if error is None else _masked(error, secret_values)
         self.diagnostics = diagnostics

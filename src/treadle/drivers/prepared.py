@@ -18,7 +18,7 @@ from treadle.drivers.settings import Options
 from treadle.engine.entry import entry_inputs
 from treadle.engine.file_inputs import with_files
 from treadle.engine.interpreter import NotPending, Run
-from treadle.engine.journal import Failure, Record
+from treadle.engine.journal import Failure, Record, write_value
 from treadle.engine.program import Program
 from treadle.engine.report import timestamp
 from treadle.engine.secret_inputs import secret_values
@@ -119,15 +119,28 @@ Choice = str | Mapping[str, Any] | None
 """What to do about a request in doubt: `retry`, `fail`, the outputs with which its step is skipped, or None."""
 
 
-def check_choice(choice: Choice) -> None:
-    """Refuse what is no way to resolve a doubt.
+def check_choice(choice: Choice, run: Run) -> None:
+    """Refuse what is no way to resolve the doubt of a run.
 
     Raises:
-        RunRefused: it is none.
+        RunRefused: it is none, or its step has no such outputs.
     """
-    if choice is not None and choice not in ("retry", "fail") and not isinstance(choice, Mapping):
+    if choice is None or choice in ("retry", "fail"):
+        return
+    if not isinstance(choice, Mapping):
         message = f"{choice!r} is no way to go on with a request in doubt"
         raise RunRefused(message, hint="there are retry, fail, and skip with an object of outputs")
+    if run.in_doubt is None or run.withdrawn:
+        return
+    known = [name for name, _ in run.step.outputs]
+    other = next((name for name in choice if name not in known), None)
+    if other is not None:
+        hint = f"it has: {', '.join(known)}" if known else "it has none: skip={}"
+        raise RunRefused(f"step '{run.step.step_id}' has no output '{other}' that it could be skipped with", hint=hint)
+    try:
+        write_value(dict(choice))
+    except (TypeError, ValueError) as error:
+        raise RunRefused(f"an output that a step is skipped with must be a JSON value: {error}") from error
 
 
 def undoubted(run: Run, choice: Choice, now: float) -> list[Record]:

@@ -29,6 +29,7 @@ from treadle.surfaces.running import (
     at_this_place,
     exit_code,
     forget_old,
+    placed,
     print_value,
     show_outcome,
     stopping,
@@ -169,6 +170,9 @@ async def retry(wish: Wish) -> int:
     """Make a new run of what a run has done before a step."""
     async with opened(wish.state) as journal, AsyncExitStack() as stack:
         entry = await runs.found(journal, wish.runs[0])
+        if entry.status == "in-doubt" and not wish.quiet:
+            message = f"run {entry.run_id} is in doubt at step '{entry.step_id}': its request may have taken effect"
+            tell(say, f"warning[in-doubt]: {message}, and the new run sends it again where it comes to that step")
         return await _one(wish, journal, _Runners(journal, wish, stack), entry, anew=True)
 
 
@@ -217,27 +221,37 @@ def _refuse_others(wish: Wish, secret: Mapping[str, str]) -> None:
 
 
 async def _several(wish: Wish, journal: "Journal", runners: _Runners, entries: "list[Entry]") -> int:
-    kept = [await journal.read(entry.run_id) for entry in entries]
-    _refuse_others(wish, {name: origin for each in kept for name, origin in each.start.secrets.items()})
-    secrets = [_completed(wish, each) for each in kept]
-    runners.preload(kept)
-    interruptions = [Interruption() for _ in entries]
+    read = [(entry, await _read(journal, entry)) for entry in entries]
+    kept = [(entry, found) for entry, found in read if not isinstance(found, int)]
+    codes = [found for _, found in read if isinstance(found, int)]
+    _refuse_others(wish, {name: origin for _, each in kept for name, origin in each.start.secrets.items()})
+    secrets = [_completed(wish, each) for _, each in kept]
+    runners.preload([each for _, each in kept])
+    interruptions = [Interruption() for _ in kept]
     with stopping(interruptions, kept=True) as received:
         lines = [
             _line(wish, journal, runners, (each, given), entry, interruption)
-            for each, given, entry, interruption in zip(kept, secrets, entries, interruptions, strict=True)
+            for (entry, each), given, interruption in zip(kept, secrets, interruptions, strict=True)
         ]
         ended = await asyncio.gather(*lines)
-    reports = [found.report() for found in ended if not isinstance(found, int)]
+    reports = [placed(found.report(), wish.state) for found in ended if not isinstance(found, int)]
     if wish.report is not None:
         write_report(wish.report, reports)
     print_value(reports if wish.as_json else {report["runId"]: report["outputs"] for report in reports})
     if wish.keep is not None and kept:
         await forget_old(journal, wish.keep)
-    codes = [found if isinstance(found, int) else exit_code(found, received) for found in ended]
+    codes += [found if isinstance(found, int) else exit_code(found, received) for found in ended]
     if not wish.quiet and entries:
         tell(say, f"{counted(len(reports), 'run')} resumed")
     return max(codes, key=_FROM_BEST_TO_WORST.index, default=0)
+
+
+async def _read(journal: "Journal", entry: "Entry") -> "Kept | int":
+    """Read one of several runs; gives an exit code where it cannot be read, which is no reason to leave the others."""
+    try:
+        return await journal.read(entry.run_id)
+    except (JournalFailed, RunRefused) as error:
+        return _said(entry, error, EXIT_FAILED)
 
 
 async def _line(

@@ -17,7 +17,7 @@ from treadle.engine.secrets import Secrets
 from treadle.errors import RunRefused
 from treadle.expressions.words import shortened
 from treadle.surfaces.report import PlainProgress, counted, json_line
-from treadle.surfaces.running import nothing_sent, print_value
+from treadle.surfaces.running import at_this_place, nothing_sent, print_value
 from treadle.surfaces.streams import say, tell
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ async def show_run(run: str, state: str | None, *, json: bool) -> int:
         print_value(told)
         return 0
     for line in _lines(told):
-        print(printable(line))
+        print(printable(at_this_place(line, state)))
     _print_records(kept.records)
     sys.stdout.flush()
     return 0

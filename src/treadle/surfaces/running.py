@@ -11,7 +11,7 @@ from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from treadle.engine.secrets import Secrets
 from treadle.errors import JournalFailed, RunRefused
@@ -108,7 +108,7 @@ def show_outcome(
 
     `keep` puts outputs that are binary data into files and says where.
     """
-    report = outcome.report(keep)
+    report = placed(outcome.report(keep), state)
     if report_path is not None:
         from treadle.surfaces.reportfile import write_report  # noqa: PLC0415
 
@@ -127,11 +127,21 @@ def print_value(value: Any) -> None:
         silence(sys.stdout)
 
 
+@overload
+def at_this_place(hint: str, state: str | None) -> str: ...
+@overload
+def at_this_place(hint: str | None, state: str | None) -> str | None: ...
 def at_this_place(hint: str | None, state: str | None) -> str | None:
     """Complete a command in a hint where the journal is not where that command would look for it."""
     if hint is None or state is None or os.environ.get("TREADLE_STATE") == state:
         return hint
     return hint.replace("treadle runs resume ", f"treadle runs resume --state {shlex.quote(state)} ")
+
+
+def placed(report: dict[str, Any], state: str | None) -> dict[str, Any]:
+    """Complete the command in the hint of a report, see `at_this_place`."""
+    error = report["error"]
+    return report if error is None else {**report, "error": {**error, "hint": at_this_place(error["hint"], state)}}
 
 
 async def forget_old(journal: "Journal", keep: float) -> None:

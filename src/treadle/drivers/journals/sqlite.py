@@ -163,8 +163,11 @@ class SqliteJournal:
         return known[1], known[2]
 
     def _inputs(self, run_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        sealed = self._store.starts(run_ids)
-        return {run_id: self._opened(run_id, start).inputs for run_id, start in sealed}
+        found = {}
+        for run_id, start in self._store.starts(run_ids):
+            with suppress(JournalFailed, msgspec.DecodeError):  # whoever reads that run is told; a list has the others
+                found[run_id] = self._opened(run_id, start).inputs
+        return found
 
     def _opened(self, run_id: str, start: bytes) -> _Inputs:
         return msgspec.json.decode(self._store.sealer.open(run_id, start), type=_Inputs)
@@ -190,6 +193,10 @@ class SqliteJournal:
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             message = f"run '{run_id}' was written by another version of Treadle, which this one cannot read: {error}"
             raise JournalFailed(message, hint="use the version that wrote it, or a later one") from error
+        except JournalFailed as error:  # the key is the right one, as was seen when the file was opened
+            message = f"run '{run_id}' is damaged in the journal {self._store.path}"
+            hint = f"`treadle runs delete {run_id}` forgets it; the other runs are not concerned"
+            raise JournalFailed(message, hint=hint) from error
         start = Start(run_id, self._known[row.digest], rest.inputs, rest.secrets, rest.options, row.began)
         return Kept(start, records), row.place
 

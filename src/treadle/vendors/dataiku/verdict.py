@@ -30,6 +30,7 @@ class Verdict:
         self._wishes = wishes
         self.run_id: str | None = None
         self._unread = False
+        self._given_up = False
 
     @property
     def target(self) -> Target:
@@ -60,6 +61,7 @@ class Verdict:
             case "unwritten":
                 return self._lost(phase)
             case _:
+                self._given_up = phase.status == "cancelled" and self._wishes.durable
                 return await self._was_interrupted()
 
     async def _is_anothers(self) -> bool:
@@ -172,7 +174,8 @@ class Verdict:
         if self.target.fire is None and self.target.run is None:
             return self.interrupted()
         goes_on = await self._aborted() if self._wishes.abort_on_interrupt else "it goes on there"
-        return self.interrupted(f"interrupted; {goes_on}")
+        how = "its run was cancelled by `treadle runs cancel`" if self._given_up else "interrupted"
+        return self.interrupted(f"{how}; {goes_on}")
 
     async def _aborted(self) -> str:
         """Abort what is ours and say so; a run that is not ours is left alone."""
@@ -187,7 +190,8 @@ class Verdict:
 
     def interrupted(self, message: str = "interrupted before it was triggered") -> Ended:
         """It was stopped, and by default nothing came of it."""
-        hint = None if self.run_id is None else f"to go on with this very run: treadle runs resume {self.run_id}"
+        kept = self.run_id is not None and not self._given_up
+        hint = f"to go on with this very run: treadle runs resume {self.run_id}" if kept else None
         return self.ended("interrupted", self._signal_code, message=message, hint=hint, resume=self._resume)
 
     def ended(self, status: str, code: int, **more: Any) -> Ended:
