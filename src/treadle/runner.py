@@ -423,11 +423,9 @@ class Runner:
             if run.outcome is not None:
                 await recorder.append(self._network.left_over(exchange))
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if interruption is None or interruption.reason is None or task is None:
+            if interruption is None or not interruption.take_back():
                 await left(run, recorder, error, self._clock.now())
                 raise
-            task.uncancel()
             broken = error
         except Departed as departure:
             await recorder.append(run.stop("failed", departed(run, departure), self._clock.now()))

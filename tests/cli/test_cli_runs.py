@@ -189,6 +189,14 @@ def test_a_request_in_doubt_is_said_and_skipped(tmp_path):
         assert m.seen.count(START) == 1
 
 
+def test_whoever_cancels_a_run_in_doubt_is_told_of_it(tmp_path):
+    with machine(tmp_path, {**JOB, START: [Answer(special="hang")]}) as m:
+        run_id = m.killed(START)
+        said = f"run {run_id}: cancelled; whether the request of step 'start' took effect is not known\n"
+        assert m.call("runs", "cancel", run_id)[::2] == (0, said)
+        assert m.listed()[0]["status"] == "cancelled"
+
+
 def test_a_doubt_that_was_decided_is_none_any_more(tmp_path):
     with machine(tmp_path, {**JOB, START: [Answer(special="hang")]}) as m:
         run_id = m.killed(START)

@@ -347,9 +347,11 @@ def test_a_stop_that_comes_while_a_run_is_let_go_of_breaks_nothing(path, tmp_pat
                         await asyncio.sleep(0)
                     assert not run.done()
                     interruption.request("interrupted")
+                    interruption.request("interrupted")
                     for _ in range(20):
                         await asyncio.sleep(0)
                 outcome = await run
+                assert run.cancelling() == 0
             assert (await journal.entries())[0].status == "interrupted"
             await journal.close()
             return outcome

@@ -73,13 +73,14 @@ class Interruption:
         is_pausing: the run is where nothing is broken by a stop.
     """
 
-    __slots__ = ("_task", "for_good", "gently", "is_pausing", "reason")
+    __slots__ = ("_cancels", "_task", "for_good", "gently", "is_pausing", "reason")
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self.gently = False
         self.for_good = False
         self._task: asyncio.Task[Any] | None = None
+        self._cancels = 0
         self.is_pausing = False
 
     def attach(self) -> None:
@@ -96,7 +97,17 @@ class Interruption:
         self.gently = gently
         self.for_good = for_good
         if self._task is not None and (self.is_pausing or not gently):
-            self._task.cancel()
+            self._cancels += self._task.cancel()
+
+    def take_back(self) -> bool:
+        """Take back the cancellations of a stop, with which the current task goes on; say whether there were no others."""
+        task = asyncio.current_task()
+        if self.reason is None or task is None:
+            return False
+        for _ in range(self._cancels):
+            task.uncancel()
+        self._cancels = 0
+        return not task.cancelling()
 
     async def pause(self, pause: Awaitable[Result | TimeoutError]) -> Result | TimeoutError | None:
         """Wait for a pause, or give None where the run is to stop."""
@@ -141,11 +152,7 @@ class _Outlasted:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, *_error: object) -> bool:
-        task = asyncio.current_task()
-        if kind is not asyncio.CancelledError or self._interruption.reason is None or task is None:
-            return False
-        task.uncancel()
-        return True
+        return kind is asyncio.CancelledError and self._interruption.take_back()
 
 
 class _BreakableClock:

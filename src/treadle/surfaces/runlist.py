@@ -160,8 +160,10 @@ async def cancel_runs(run: tuple[str, ...], state: str | None) -> int:
     async with opened(state) as journal:
         for entry in await _named(journal, run):
             done = await runs.cancel(journal, entry.run_id, SystemClock())
-            later = "will be cancelled when its request under way has its answer"
-            tell(say, f"run {entry.run_id}: {'cancelled' if done else later}")
+            said = "cancelled" if done else "will be cancelled when its request under way has its answer"
+            if entry.status == "in-doubt":
+                said += f"; whether the request of step '{entry.step_id}' took effect is not known"
+            tell(say, f"run {entry.run_id}: {said}")
     return 0
 
 

@@ -94,8 +94,10 @@ def key_of(path: Path, *, new: bool) -> bytes:
         OSError: it cannot be read or written.
     """
     text = os.environ.get(VARIABLE)
+    make = "make one with: openssl rand -base64 32"
+    back = "bring back the key that the journal was made with"
     if text is not None:
-        return _decoded(text, VARIABLE)
+        return _decoded(text, VARIABLE, make if new else back)
     file = path.with_name(f"{path.name}.key")
     if new:
         _make(file)
@@ -106,7 +108,7 @@ def key_of(path: Path, *, new: bool) -> bytes:
         raise JournalFailed(message, hint=f"bring it back, or give it in {VARIABLE}") from error
     except UnicodeDecodeError:
         text = ""
-    return _decoded(text, str(file))
+    return _decoded(text, str(file), f"take it away, and a new one is made: {file}" if new else back)
 
 
 def _make(file: Path) -> None:
@@ -126,12 +128,11 @@ def _make(file: Path) -> None:
         made.unlink()
 
 
-def _decoded(text: str, where: str) -> bytes:
+def _decoded(text: str, where: str, hint: str) -> bytes:
     try:
         key = base64.b64decode(text.strip(), validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != _SIZE:
-        hint = "make one with: openssl rand -base64 32"
         raise JournalFailed(f"{where} holds no key: it must be {_SIZE} bytes in base64", hint=hint)
     return key
