@@ -87,6 +87,20 @@ def test_a_key_from_the_environment_is_written_nowhere(path, monkeypatch):
     assert _read(path).start.program == POLLS
 
 
+def test_what_is_no_key_is_replaced_only_where_there_is_nothing_to_open(path):
+    path.parent.mkdir()
+    path.with_name("journal.sqlite.key").write_text("garbage")
+    with pytest.raises(JournalFailed, match=r"journal\.sqlite\.key holds no key") as refused:
+        SqliteJournal(path)
+    assert refused.value.hint == "take it away, and a new one is made"
+    path.with_name("journal.sqlite.key").unlink()
+    _with_one_run(path)
+    path.with_name("journal.sqlite.key").write_text("garbage")
+    with pytest.raises(JournalFailed, match=r"journal\.sqlite\.key holds no key") as refused:
+        SqliteJournal(path)
+    assert refused.value.hint == "bring back the key that the journal was made with"
+
+
 def test_a_turn_that_was_changed_or_moved_is_refused(path):
     _with_one_run(path, "r1")
     _with_one_run(path, "r2")

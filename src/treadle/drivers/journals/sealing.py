@@ -86,8 +86,10 @@ class Sealer:
         return hashlib.blake2b(label.encode(), key=self._key, digest_size=_SIZE).digest()
 
 
-def key_of(path: Path, *, new: bool) -> bytes:
+def key_of(path: Path, named: Path, *, new: bool) -> bytes:
     """Give the key of a journal: from the environment, or from the file beside it, which a new journal gets.
+
+    Messages say `named` for the path.
 
     Raises:
         JournalFailed: it is no key, or it is not there.
@@ -98,17 +100,17 @@ def key_of(path: Path, *, new: bool) -> bytes:
     back = "bring back the key that the journal was made with"
     if text is not None:
         return _decoded(text, VARIABLE, make if new else back)
-    file = path.with_name(f"{path.name}.key")
+    file, shown = path.with_name(f"{path.name}.key"), f"{named}.key"
     if new:
         _make(file)
     try:
         text = file.read_bytes().decode("ascii")
     except FileNotFoundError as error:
-        message = f"the key of the journal {path} is not there: {file}"
+        message = f"the key of the journal {named} is not there: {shown}"
         raise JournalFailed(message, hint=f"bring it back, or give it in {VARIABLE}") from error
     except UnicodeDecodeError:
         text = ""
-    return _decoded(text, str(file), f"take it away, and a new one is made: {file}" if new else back)
+    return _decoded(text, shown, "take it away, and a new one is made" if new else back)
 
 
 def _make(file: Path) -> None:

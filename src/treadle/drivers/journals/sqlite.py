@@ -52,7 +52,7 @@ class SqliteJournal:
         self._to_flush: list[_Waiting] = []
         self._flush_on: asyncio.Future[None] | None = None
         self._places: dict[str, Place] = {}
-        self._giving_back: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Future[None]] = set()
         self._programs: dict[int, tuple[Program, str, bytes]] = {}
         self._known: dict[str, Program] = {}
 
@@ -75,24 +75,25 @@ class SqliteJournal:
         """Give a run that nobody drives, to be driven here from now on."""
         claimed = self._thread(lambda: self._claimed(run_id))
         try:
-            kept, self._places[run_id] = await asyncio.shield(claimed)
+            await asyncio.wait((claimed,))
         except asyncio.CancelledError:  # the thread claims it all the same, and nobody would drive it
-            giving_back = asyncio.ensure_future(self._give_back(run_id, claimed))
-            self._giving_back.add(giving_back)
-            giving_back.add_done_callback(self._giving_back.discard)
+            self._to_the_end(asyncio.ensure_future(self._give_back(run_id, claimed)))
             raise
+        kept, self._places[run_id] = claimed.result()
         return kept
 
     async def _give_back(self, run_id: str, claimed: "asyncio.Future[tuple[Kept, Place]]") -> None:
         with suppress(JournalFailed, RunRefused):
             await claimed
-            await self._in_thread(lambda: self._store.release(run_id))
+            await self._thread(lambda: self._store.release(run_id))
 
     async def release(self, run_id: str) -> None:
         """Drive a run no longer; it is interrupted where it has not ended."""
         if self._places.pop(run_id, None) is not None:  # or it has ended
-            await self._in_thread(lambda: self._store.release(run_id))
             self._store.sealer.forget(run_id)
+            releasing = self._to_the_end(self._thread(lambda: self._store.release(run_id)))
+            await asyncio.wait((releasing,))
+            releasing.result()
 
     async def read(self, run_id: str) -> Kept:
         """Give a run, whoever drives it."""
@@ -120,9 +121,9 @@ class SqliteJournal:
 
     async def close(self) -> None:
         """Write what is left and close; runs that are still driven here become interrupted."""
-        while self._waiting or self._work_on is not None or self._flush_on is not None or self._giving_back:
+        while self._waiting or self._work_on is not None or self._flush_on is not None or self._ending:
             waiting = [future for _, _, future in (*self._waiting, *self._to_flush)]
-            work = filter(None, [self._work_on, self._flush_on, *self._giving_back])
+            work = filter(None, [self._work_on, self._flush_on, *self._ending])
             await asyncio.gather(*waiting, *work, return_exceptions=True)
             await asyncio.sleep(0)  # they are told in the next turn
         # Whoever was cancelled while a thread read for it has left that thread at work, and the file must not go under it.
@@ -289,8 +290,18 @@ class SqliteJournal:
             loop.call_soon(self._write_what_waits, loop)
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
-        """Work in a thread; whoever is cancelled meanwhile, even before it begins, leaves it to be done."""
-        return await asyncio.shield(self._thread(work))
+        return await self._thread(work)
+
+    def _to_the_end(self, work: "asyncio.Future[None]") -> "asyncio.Future[None]":
+        """Have `close` wait for what is done though whoever asked for it may have been cancelled, even before it began."""
+        self._ending.add(work)
+        work.add_done_callback(self._ended)
+        return work
+
+    def _ended(self, work: "asyncio.Future[None]") -> None:
+        self._ending.discard(work)
+        if not work.cancelled():
+            work.exception()  # if nobody waits any more, nobody is told
 
     def _thread(self, work: Callable[[], _T]) -> "asyncio.Future[_T]":
         return asyncio.get_running_loop().run_in_executor(None, self._locked, work)

@@ -104,6 +104,7 @@ class Store:
         # Whatever names it is known by, the key and the owners stand beside the file itself; and it stays where it is when
         # the working directory changes.
         self._file = Path(os.path.realpath(path))
+        self._named = path if path.absolute() == self._file else self._file
         self._owners = self._file.with_name(f"{self._file.name}.owners")
         self._owner: Owner | None = None
         self._numbers: dict[str, int] = {}
@@ -124,7 +125,7 @@ class Store:
     def _sealer(self) -> Sealer:
         """Give the sealer of this file, with the key that it was made with and no other."""
         proof = self._connection.execute("SELECT sealed FROM proof").fetchone()
-        sealer = Sealer(self._file, key_of(self._file, new=proof is None))
+        sealer = Sealer(self._named, key_of(self._file, self._named, new=proof is None))
         if proof is None:
             with self._transaction():
                 if self._connection.execute("SELECT 1 FROM proof").fetchone() is None:
@@ -430,7 +431,7 @@ class Store:
         except OSError as error:
             gone = isinstance(error, FileNotFoundError) and what == "cannot be written"
             why = "it is not there any more" if gone else error.strerror or str(error)
-            why = f"{error.filename} is no folder" if isinstance(error, FileExistsError) else why
+            why = f"{self.path.parent} is no folder" if isinstance(error, FileExistsError) else why
             raise JournalFailed(f"the journal {self.path} {what}: {why}", hint=_ELSEWHERE) from error
         except sqlite3.Error as error:
             name = getattr(error, "sqlite_errorname", "")
