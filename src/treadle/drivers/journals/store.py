@@ -108,6 +108,8 @@ class Store:
         self._owners = self._file.with_name(f"{self._file.name}.owners")
         self._owner: Owner | None = None
         self._numbers: dict[str, int] = {}
+        self._unsure: set[str] = set()
+        self._version = -1
         self._ahead: int | None = None
         self._patient = True
         self._written = 0
@@ -189,15 +191,23 @@ class Store:
         return lost
 
     def _lost(self, turns: list[Turn]) -> frozenset[str]:
-        """Give the runs that are driven here no longer, as can be where this owner was taken for dead."""
-        numbers = {turn.run_id: self._numbers[turn.run_id] for turn in turns}
+        """Give the runs that are driven here no longer, as can be where this owner was taken for dead.
+
+        It is looked for where somebody else has written since the last look at the run.
+        """
+        version = self._pragma("data_version")
+        if version != self._version:
+            self._version = version
+            self._unsure = set(self._numbers)
+        if not self._unsure:
+            return frozenset()
+        numbers = {turn.run_id: self._numbers[turn.run_id] for turn in turns if turn.run_id in self._unsure}
         ours = "SELECT number FROM runs WHERE number IN (SELECT value FROM json_each(?)) AND owner = ?"
         wanted = msgspec.json.encode(list(numbers.values())).decode()
-        found = self._connection.execute(ours, (wanted, self._own().name)).fetchall()
-        if len(found) == len(numbers):
-            return frozenset()
-        driven = {number for (number,) in found}
-        return frozenset(run_id for run_id, number in numbers.items() if number not in driven)
+        driven = {number for (number,) in self._connection.execute(ours, (wanted, self._own().name))}
+        lost = frozenset(run_id for run_id, number in numbers.items() if number not in driven)
+        self._unsure -= numbers.keys() - lost
+        return lost
 
     @property
     def is_due(self) -> bool:
