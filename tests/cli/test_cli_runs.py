@@ -259,6 +259,8 @@ def test_a_damaged_run_is_no_reason_to_leave_the_others(tmp_path):
 def test_a_request_in_doubt_is_sent_again_on_request(tmp_path):
     with machine(tmp_path, {**JOB, START: [Answer(special="hang"), Answer(json={"run": "r2"})]}) as m:
         m.killed(START)
+        code, _, err = m.call("runs", "resume")
+        assert (code, err.splitlines()[-1]) == (4, "0 runs resumed, 1 still in doubt")
         code, out, err = m.call("runs", "resume", "--in-doubt", "retry")
         assert code == 0, err
         assert [found["run"] for found in json.loads(out).values()] == ["r2"]

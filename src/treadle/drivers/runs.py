@@ -137,11 +137,16 @@ def _said_of(entry: Entry) -> str:
     return f"cancelled{where} while nobody drove it{doubt}"
 
 
+async def old(journal: Journal, ended_before: float) -> list[Entry]:
+    """Give the runs that ended before that moment, and whose end leaves nothing to do."""
+    entries = await journal.entries()
+    return [e for e in entries if e.status in ENDED and e.ended is not None and e.ended < ended_before]
+
+
 async def forget(journal: Journal, ended_before: float) -> int:
-    """Delete the runs that ended before that moment, and whose end leaves nothing to do; give how many."""
-    old = [e for e in await journal.entries() if e.status in ENDED and e.ended is not None and e.ended < ended_before]
+    """Delete the old runs; give how many."""
     deleted = 0
-    for entry in old:
+    for entry in await old(journal, ended_before):
         with suppress(RunRefused):  # somebody has just deleted it, or looks at it again
             await journal.delete(entry.run_id)
             deleted += 1

@@ -242,7 +242,9 @@ async def _several(wish: Wish, journal: "Journal", runners: _Runners, entries: "
         await forget_old(journal, wish.keep)
     codes += [found if isinstance(found, int) else exit_code(found, received) for found in ended]
     if not wish.quiet and entries:
-        tell(say, f"{counted(len(reports), 'run')} resumed")
+        doubtful = sum(report["status"] == "in-doubt" for report in reports)
+        left = f", {doubtful} still in doubt" if doubtful else ""
+        tell(say, f"{counted(len(reports) - doubtful, 'run')} resumed{left}")
     return max(codes, key=_FROM_BEST_TO_WORST.index, default=0)
 
 

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from treadle.diagnostics import printable
@@ -14,7 +14,7 @@ from treadle.drivers.kept import told as credentials_from
 from treadle.drivers.run import SystemClock
 from treadle.drivers.timeline import event, shown_records
 from treadle.engine.secrets import Secrets
-from treadle.errors import RunRefused
+from treadle.errors import RunRefused, TreadleError
 from treadle.expressions.words import shortened
 from treadle.surfaces.report import PlainProgress, counted, json_line
 from treadle.surfaces.running import at_this_place, nothing_sent, print_value
@@ -177,8 +177,11 @@ async def delete_runs(run: tuple[str, ...], keep: float | None, state: str | Non
             for entry in await _named(journal, run):
                 await journal.delete(entry.run_id)
                 deleted += 1
-            deleted += 0 if keep is None else await runs.forget(journal, time.time() - keep)
-        except RunRefused:
+            for entry in [] if keep is None else await runs.old(journal, time.time() - keep):
+                with suppress(RunRefused):  # somebody has just deleted it, or looks at it again
+                    await journal.delete(entry.run_id)
+                    deleted += 1
+        except TreadleError:
             if deleted:
                 tell(say, f"{counted(deleted, 'run')} deleted")
             raise
