@@ -390,14 +390,19 @@ class Runner:
         *,
         timeout: float | None = None,
     ) -> Outcome:
-        if not recorder.is_durable:
-            return await self._driven(run, recorder, prepared, interruption, first, timeout)
-        interruption = interruption or Interruption()
-        self._durable.begin(run.run_id, interruption)
+        durable = recorder.is_durable
+        if durable:
+            interruption = interruption or Interruption()
+            self._durable.begin(run.run_id, interruption)
         try:
             return await self._driven(run, recorder, prepared, interruption, first, timeout)
         finally:
-            await self._durable.end(run.run_id)
+            try:
+                if interruption is not None:
+                    await interruption.detach()
+            finally:
+                if durable:
+                    await self._durable.end(run.run_id)
 
     async def _driven(
         self,

@@ -197,6 +197,17 @@ def test_whoever_cancels_a_run_in_doubt_is_told_of_it(tmp_path):
         assert m.listed()[0]["status"] == "cancelled"
 
 
+def test_a_run_whose_records_are_gone_is_not_begun_anew(tmp_path):
+    with machine(tmp_path, {**JOB, START: [Answer(special="hang")]}) as m:
+        run_id = m.killed(START)
+        with closing(sqlite3.connect(tmp_path / "j.sqlite")) as journal, journal:
+            journal.execute("DELETE FROM turns")
+        code, _, err = m.call("runs", "resume", run_id)
+        assert code == 1
+        assert f"treadle: the journal j.sqlite has nothing of what happened in run '{run_id}'\n  hint: " in err
+        assert m.seen.count(START) == 1
+
+
 def test_a_doubt_that_was_decided_is_none_any_more(tmp_path):
     with machine(tmp_path, {**JOB, START: [Answer(special="hang")]}) as m:
         run_id = m.killed(START)
@@ -252,7 +263,7 @@ def test_a_damaged_run_is_no_reason_to_leave_the_others(tmp_path):
         assert (code, list(json.loads(out))) == (1, [whole]), err
         said = f"run {damaged}:\ntreadle: run '{damaged}' is damaged in the journal "
         assert said in err
-        assert f"\n  hint: `treadle runs delete {damaged}` forgets it; the other runs are not concerned\n" in err
+        assert "\n  hint: delete it to be rid of it; the other runs are not concerned\n" in err
         assert m.call("runs", "delete", damaged)[0] == 0
 
 

@@ -134,6 +134,8 @@ async def test_a_driver_that_lost_its_run_writes_no_more_of_it(kind, folder):
         assert isinstance(ends[0], JournalFailed)
         assert ends[0].message == "run 'r1' is driven by another process by now"
         assert ends[1] is None
+        with pytest.raises(JournalFailed, match="is driven by another process by now"):
+            await first.append("r1", turn(run))
         await first.release("r1")
         again = Run(kept.start.program, kept.start.inputs, journal=kept.records)
         await second.append("r1", turn(again))

@@ -359,6 +359,115 @@ def test_a_stop_that_comes_while_a_run_is_let_go_of_breaks_nothing(path, tmp_pat
     assert asyncio.run(tried()).status == "interrupted"
 
 
+def _polling(url, path, **more):
+    return treadle.Runner(server=url, journal=path, poll_interval=3600, poll_max_interval=3600, **more)
+
+
+def test_a_cancellation_that_was_over_before_a_run_is_none_of_it(path, tmp_path):
+    _files(tmp_path)
+
+    async def tried():
+        async with serving(Api()) as url, _polling(url, path) as runner:
+            other, waits = treadle.SqliteJournal(path), asyncio.Event()
+
+            def observe(record):
+                if isinstance(record, records.Waiting):
+                    waits.set()
+
+            async def late():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+                return await runner.run(tmp_path / "w.arazzo.json", None, {"password": "p4ssword"}, observe=observe)
+
+            task = asyncio.create_task(late())
+            await asyncio.sleep(0)
+            task.cancel()
+            await waits.wait()
+            await other.cancel((await other.entries())[0].run_id)
+            outcome = await task
+            await other.close()
+            return outcome
+
+    assert asyncio.run(tried()).status == "cancelled"
+
+
+@pytest.mark.parametrize("durable", [True, False])
+@pytest.mark.parametrize("at", [records.Delivered, records.StepEnded, records.RunEnded])
+def test_a_stop_that_comes_with_the_end_of_a_run_does_not_outlive_it(path, tmp_path, at, durable):
+    _files(tmp_path)
+
+    async def tried():
+        async with serving(Api()) as url:
+            interruption, last = Interruption(), []
+
+            def observe(record):
+                if isinstance(record, at) and getattr(record, "step_id", "use") == "use":
+                    interruption.request("interrupted")
+                    last.append(record)
+
+            options = {"poll_interval": 0.001, "poll_max_interval": 0.001}
+            async with treadle.Runner(server=url, journal=path if durable else None, **options) as runner:
+                prepared = await runner.prepare(tmp_path / "w.arazzo.json", None, {"password": "p4ssword"})
+                outcome = await runner.execute(prepared, observe=observe, interruption=interruption)
+                await asyncio.sleep(0)
+                interruption.request("interrupted")
+                await asyncio.sleep(0)
+                task = asyncio.current_task()
+                assert task.cancelling() == 0
+            return outcome, last
+
+    outcome, last = asyncio.run(tried())
+    assert last
+    assert outcome.status in ("succeeded", "interrupted", "cancelled")
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_whoever_is_cancelled_while_a_runner_closes_is_cancelled(path, tmp_path, turns):
+    _files(tmp_path)
+
+    async def tried():
+        async with serving(Api()) as url:
+
+            async def closing():
+                async with _polling(url, path) as runner:
+                    run = asyncio.create_task(
+                        runner.run(tmp_path / "w.arazzo.json", None, {"password": "p4ssword"}, observe=observe)
+                    )
+                    await waits.wait()
+                    run.cancel()
+                    await asyncio.gather(run, return_exceptions=True)
+                    leaves.set()
+                await asyncio.Event().wait()
+
+            def observe(record):
+                if isinstance(record, records.Waiting):
+                    waits.set()
+
+            waits, leaves = asyncio.Event(), asyncio.Event()
+            task = asyncio.create_task(closing())
+            await leaves.wait()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(task, 10)
+
+    asyncio.run(tried())
+
+
+@pytest.mark.parametrize("value", [{1}, b"xy", float("nan"), {5: 1}, object(), "\ud800"])
+def test_a_step_is_skipped_only_with_what_is_json(path, tmp_path, value):
+    _files(tmp_path)
+
+    async def tried():
+        async with serving(Api()) as url:
+            entry = await _die(Until(path, "token"), tmp_path / "w.arazzo.json", {"password": "p4ssword"}, server=url)
+            with pytest.raises(treadle.RunRefused, match="only with outputs that are JSON values"):
+                await _resume(path, entry.run_id, {"password": "p4ssword"}, in_doubt={"token": value})
+
+    asyncio.run(tried())
+
+
 def test_without_a_journal_there_is_nothing_to_resume():
     async def tried():
         async with treadle.Runner() as runner:

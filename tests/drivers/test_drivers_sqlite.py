@@ -254,6 +254,8 @@ def test_whoever_is_cancelled_while_it_claims_has_claimed_nothing(path, turns):
         with open_lock(journal):  # nothing is done before the cancellation
             await _at_some_turn(journal.claim("r1"), turns)
         other = SqliteJournal(path)
+        await journal.claim("r1")  # whoever was cancelled can have it again at once
+        await journal.release("r1")
 
         async def claimed():
             with suppress(RunRefused):
@@ -289,6 +291,26 @@ def open_lock(journal):
     """Keep the threads of a journal from their work."""
     with journal._one_at_a_time:
         yield
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_whoever_does_not_wait_for_the_end_of_a_journal_leaves_nobody_waiting(path, turns):
+    async def tried():
+        journal = SqliteJournal(path)
+        run, records = await started(journal)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.create_task(journal.append("r1", more := turn(run)))
+        await asyncio.sleep(0)
+        await _at_some_turn(journal.close(), turns)
+        other.execute("ROLLBACK")
+        other.close()
+        await asyncio.wait_for(waiting, 10)
+        await journal.close()
+        return [*records, *more]
+
+    written = asyncio.run(tried())
+    assert list(_read(path).records) == written
 
 
 def test_many_claim_and_one_gets_it(path):

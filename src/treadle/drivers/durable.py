@@ -228,7 +228,6 @@ class Durable:
         """Close the journal where it was opened here."""
         if self._watch is not None:
             self._watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watch
+            await asyncio.wait((self._watch,))
         if self._opened is not None and self._opened is not self._given:
             await self._opened.close()

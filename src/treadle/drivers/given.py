@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from treadle.drivers.settings import Options
+from treadle.drivers.settings import Options, options_from
 from treadle.errors import RunRefused
 
 
@@ -26,7 +26,7 @@ def options_of(given: Mapping[str, Any]) -> Options:
         profile = read_profile(given["profile"], known)
         given = {**(profile.options if profile else {}), **given}
     try:
-        return msgspec.convert(dict(given), Options)
+        return options_from(given)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$.")
         name = place.rstrip("`") or "options"

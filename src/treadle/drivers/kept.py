@@ -8,13 +8,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from treadle.drivers.journals.protocol import GIVEN
 from treadle.drivers.origins import Reference
 from treadle.drivers.proxies import shown
-from treadle.drivers.settings import Options
+from treadle.drivers.settings import Options, options_from
 from treadle.drivers.urls import shown_url
 from treadle.errors import RunRefused
 
@@ -70,7 +69,7 @@ def options_again(kept: Mapping[str, Any], given: Mapping[str, Any]) -> Options:
     Raises:
         RunRefused: what was not kept is not given again, or an option makes no sense.
     """
-    options = msgspec.convert({name: value for name, value in kept.items() if name != "credentials"}, Options)
+    options = options_from({name: value for name, value in kept.items() if name != "credentials"})
     changed = dict(given)
     profile = changed.get("profile", options.profile)
     credentials = _given_again(kept.get("credentials", {}), changed.pop("credentials", None) or {})

@@ -14,7 +14,7 @@ from treadle.drivers.kept import to_keep
 from treadle.drivers.origins import given_again, keeps_secret
 from treadle.drivers.outcome import choices
 from treadle.drivers.policy_file import tightened
-from treadle.drivers.settings import Options
+from treadle.drivers.settings import Options, options_from
 from treadle.engine.entry import entry_inputs
 from treadle.engine.file_inputs import with_files
 from treadle.engine.interpreter import NotPending, Run
@@ -104,7 +104,7 @@ def replayed(kept: Kept, prepared: Prepared) -> Run:
         RunRefused: the records do not fit the program, or the policy of this machine is against an option of it.
     """
     start = kept.start
-    limits = tightened(msgspec.convert(start.options, Options))[0].limits()
+    limits = tightened(options_from(start.options))[0].limits()
     try:
         return Run(
             prepared.program, prepared.inputs, limits, kept.records,
@@ -138,9 +138,11 @@ def check_choice(choice: Choice, run: Run) -> None:
         hint = f"it has: {', '.join(known)}" if known else "it has none: skip={}"
         raise RunRefused(f"step '{run.step.step_id}' has no output '{other}' that it could be skipped with", hint=hint)
     try:
-        write_value(dict(choice))
-    except (TypeError, ValueError) as error:
-        raise RunRefused(f"an output that a step is skipped with must be a JSON value: {error}") from error
+        is_json = msgspec.json.decode(write_value(dict(choice))) == dict(choice)
+    except (TypeError, ValueError, RecursionError):
+        is_json = False
+    if not is_json:
+        raise RunRefused(f"step '{run.step.step_id}' can be skipped only with outputs that are JSON values")
 
 
 def undoubted(run: Run, choice: Choice, now: float) -> list[Record]:

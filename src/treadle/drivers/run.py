@@ -73,7 +73,7 @@ class Interruption:
         is_pausing: the run is where nothing is broken by a stop.
     """
 
-    __slots__ = ("_cancels", "_task", "for_good", "gently", "is_pausing", "reason")
+    __slots__ = ("_cancelled_before", "_cancels", "_task", "for_good", "gently", "is_pausing", "reason")
 
     def __init__(self) -> None:
         self.reason: str | None = None
@@ -81,11 +81,20 @@ class Interruption:
         self.for_good = False
         self._task: asyncio.Task[Any] | None = None
         self._cancels = 0
+        self._cancelled_before = 0
         self.is_pausing = False
 
     def attach(self) -> None:
         """Make the current task the one that is stopped."""
         self._task = asyncio.current_task()
+        self._cancelled_before = 0 if self._task is None else self._task.cancelling()
+
+    async def detach(self) -> None:
+        """Have the task be stopped no more, also by what was asked for just now."""
+        self._task = None
+        if self._cancels:
+            with self.outlasted():
+                await asyncio.sleep(0)
 
     def breakable(self, clock: Clock) -> Clock:
         """Give a clock in whose pauses a gentle stop takes place, as nothing is broken by it there."""
@@ -107,7 +116,7 @@ class Interruption:
         for _ in range(self._cancels):
             task.uncancel()
         self._cancels = 0
-        return not task.cancelling()
+        return task.cancelling() <= self._cancelled_before
 
     async def pause(self, pause: Awaitable[Result | TimeoutError]) -> Result | TimeoutError | None:
         """Wait for a pause, or give None where the run is to stop."""

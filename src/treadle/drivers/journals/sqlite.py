@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from treadle.drivers.journals.protocol import Entry, Kept, Place, Start, must_flush, place_after, taken_away
+from treadle.drivers.journals.protocol import Entry, Kept, Place, Start, decoded, must_flush, place_after, taken_away
 from treadle.drivers.journals.store import Begun, Store, Turn
 from treadle.engine.journal import Checkpoint, Record, read, write
 from treadle.engine.program import Program
@@ -52,7 +52,8 @@ class SqliteJournal:
         self._to_flush: list[_Waiting] = []
         self._flush_on: asyncio.Future[None] | None = None
         self._places: dict[str, Place] = {}
-        self._ending: set[asyncio.Future[None]] = set()
+        self._letting_go: dict[str, asyncio.Future[None]] = {}
+        self._closing: asyncio.Task[None] | None = None
         self._programs: dict[int, tuple[Program, str, bytes]] = {}
         self._known: dict[str, Program] = {}
 
@@ -73,11 +74,13 @@ class SqliteJournal:
 
     async def claim(self, run_id: str) -> Kept:
         """Give a run that nobody drives, to be driven here from now on."""
+        if run_id in self._letting_go:  # by whoever drove it here, and was cancelled perhaps
+            await asyncio.wait((self._letting_go[run_id],))
         claimed = self._thread(lambda: self._claimed(run_id))
         try:
             await asyncio.wait((claimed,))
         except asyncio.CancelledError:  # the thread claims it all the same, and nobody would drive it
-            self._to_the_end(asyncio.ensure_future(self._give_back(run_id, claimed)))
+            self._let_go(run_id, asyncio.ensure_future(self._give_back(run_id, claimed)))
             raise
         kept, self._places[run_id] = claimed.result()
         return kept
@@ -91,9 +94,21 @@ class SqliteJournal:
         """Drive a run no longer; it is interrupted where it has not ended."""
         if self._places.pop(run_id, None) is not None:  # or it has ended
             self._store.sealer.forget(run_id)
-            releasing = self._to_the_end(self._thread(lambda: self._store.release(run_id)))
+            releasing = self._thread(lambda: self._store.release(run_id))
+            self._let_go(run_id, releasing)
             await asyncio.wait((releasing,))
             releasing.result()
+
+    def _let_go(self, run_id: str, work: "asyncio.Future[None]") -> None:
+        """Have `close`, and who claims the run next, wait until it is let go of, be whoever asked for that cancelled or not."""
+        self._letting_go[run_id] = work
+        work.add_done_callback(lambda done: self._gone(run_id, done))
+
+    def _gone(self, run_id: str, work: "asyncio.Future[None]") -> None:
+        if self._letting_go.get(run_id) is work:
+            del self._letting_go[run_id]
+        if not work.cancelled():
+            work.exception()  # if nobody waits any more, nobody is told
 
     async def read(self, run_id: str) -> Kept:
         """Give a run, whoever drives it."""
@@ -120,11 +135,20 @@ class SqliteJournal:
         await self._in_thread(lambda: self._store.delete(run_id))
 
     async def close(self) -> None:
-        """Write what is left and close; runs that are still driven here become interrupted."""
-        while self._waiting or self._work_on is not None or self._flush_on is not None or self._ending:
+        """Write what is left and close; runs that are still driven here become interrupted.
+
+        Whoever is cancelled meanwhile does not wait for it any longer; it is done all the same.
+        """
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+        await asyncio.wait((self._closing,))
+        self._closing.result()
+
+    async def _close(self) -> None:
+        while self._waiting or self._work_on is not None or self._flush_on is not None or self._letting_go:
+            under_way: list[asyncio.Future[Any] | None] = [self._work_on, self._flush_on, *self._letting_go.values()]
             waiting = [future for _, _, future in (*self._waiting, *self._to_flush)]
-            work = filter(None, [self._work_on, self._flush_on, *self._ending])
-            await asyncio.gather(*waiting, *work, return_exceptions=True)
+            await asyncio.wait({*waiting, *filter(None, under_way)})
             await asyncio.sleep(0)  # they are told in the next turn
         # Whoever was cancelled while a thread read for it has left that thread at work, and the file must not go under it.
         if self._one_at_a_time.acquire(blocking=False):
@@ -138,7 +162,9 @@ class SqliteJournal:
     # As they are written
 
     def _turn(self, run_id: str, records: Sequence[Record]) -> Turn:
-        before = self._places[run_id]
+        before = self._places.get(run_id)
+        if before is None:
+            raise taken_away(run_id)
         place = self._places[run_id] = place_after(before, records)
         folds, first = False, 0
         for at, record in enumerate(records):
@@ -171,7 +197,7 @@ class SqliteJournal:
         return found
 
     def _opened(self, run_id: str, start: bytes) -> _Inputs:
-        return msgspec.json.decode(self._store.sealer.open(run_id, start), type=_Inputs)
+        return decoded(self._store.sealer.open(run_id, start), _Inputs)
 
     def _claimed(self, run_id: str) -> tuple[Kept, Place]:
         self._store.claim(run_id)
@@ -183,11 +209,14 @@ class SqliteJournal:
 
     def _read(self, run_id: str) -> tuple[Kept, Place]:
         row, sealer = self._store.read(run_id), self._store.sealer
+        if not row.turns:  # the first one was written with the run
+            message = f"the journal {self._store.path} has nothing of what happened in run '{run_id}'"
+            raise JournalFailed(message, hint="it cannot be resumed: find out what its requests did, and start it anew")
         try:
             if row.digest not in self._known:
                 if len(self._known) >= _MOST_PROGRAMS:
                     self._known.clear()
-                self._known[row.digest] = msgspec.json.decode(sealer.open(row.digest, row.program), type=Program)
+                self._known[row.digest] = decoded(sealer.open(row.digest, row.program), Program)
             rest = self._opened(run_id, row.start)
             lines = [line for turn in row.turns for line in sealer.open(run_id, turn).split(b"\n")]
             records = tuple(map(read, lines))
@@ -196,8 +225,7 @@ class SqliteJournal:
             raise JournalFailed(message, hint="use the version that wrote it, or a later one") from error
         except JournalFailed as error:  # the key is the right one, as was seen when the file was opened
             message = f"run '{run_id}' is damaged in the journal {self._store.path}"
-            hint = f"`treadle runs delete {run_id}` forgets it; the other runs are not concerned"
-            raise JournalFailed(message, hint=hint) from error
+            raise JournalFailed(message, hint="delete it to be rid of it; the other runs are not concerned") from error
         start = Start(run_id, self._known[row.digest], rest.inputs, rest.secrets, rest.options, row.began)
         return Kept(start, records), row.place
 
@@ -291,17 +319,6 @@ class SqliteJournal:
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await self._thread(work)
-
-    def _to_the_end(self, work: "asyncio.Future[None]") -> "asyncio.Future[None]":
-        """Have `close` wait for what is done though whoever asked for it may have been cancelled, even before it began."""
-        self._ending.add(work)
-        work.add_done_callback(self._ended)
-        return work
-
-    def _ended(self, work: "asyncio.Future[None]") -> None:
-        self._ending.discard(work)
-        if not work.cancelled():
-            work.exception()  # if nobody waits any more, nobody is told
 
     def _thread(self, work: Callable[[], _T]) -> "asyncio.Future[_T]":
         return asyncio.get_running_loop().run_in_executor(None, self._locked, work)

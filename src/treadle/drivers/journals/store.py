@@ -187,6 +187,9 @@ class Store:
                 turns = [item for item in batch if type(item) is Turn]
                 lost = self._lost(turns)
                 self._insert_turns([turn for turn in turns if turn.run_id not in lost] if lost else turns)
+            for turn in turns:
+                if turn.place.status is not None or turn.run_id in lost:
+                    self._numbers.pop(turn.run_id, None)
             self._written += _PAGES_OF_A_TURN * len(batch) + sum([len(item.body) for item in batch]) // _PAGE
         return lost
 
