@@ -378,7 +378,7 @@ class Runner:
             RunRefused: there is no journal.
             JournalFailed: it cannot be read or written.
         """
-        return await forget(self._durable.needed(), self._clock.now() - seconds)
+        return len([run_id async for run_id in forget(self._durable.needed(), self._clock.now() - seconds)])
 
     async def _drive(
         self,

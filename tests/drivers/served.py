@@ -36,15 +36,6 @@ class StillClock:
         await asyncio.sleep(0)
 
 
-async def eventually(asked: Callable[[], Awaitable[object]]) -> object:
-    """Ask until there is an answer, for at most ten seconds; for what another thread or process does."""
-    for _ in range(2000):
-        if answer := await asked():
-            return answer
-        await asyncio.sleep(0.005)
-    return None
-
-
 @asynccontextmanager
 async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Serve a handler, over TLS where its settings are given; gives the base URL."""

@@ -1,3 +1,5 @@
+"""What is sealed: it opens with its key and label alone, and another library reads it."""
+
 import hashlib
 from pathlib import Path
 

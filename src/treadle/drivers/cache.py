@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
+from treadle.drivers.typed import from_json
 from treadle.sources.media import charset_of
 
 MAX_ENTRIES = 500
@@ -65,7 +66,7 @@ class DocumentCache:
         """Give what is kept of a URL, or None where there is nothing, or nothing whole."""
         try:
             line, _, content = self._path(url).read_bytes().partition(b"\n")
-            about = msgspec.json.decode(line, type=About)
+            about = from_json(line, About)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
         return Entry(about, content) if about.digest == _digest(content) else None

@@ -226,8 +226,10 @@ class Durable:
 
     async def close(self) -> None:
         """Close the journal where it was opened here."""
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.wait((self._watch,))
-        if self._opened is not None and self._opened is not self._given:
-            await self._opened.close()
+        try:
+            if self._watch is not None:
+                self._watch.cancel()
+                await asyncio.wait((self._watch,))  # whoever is cancelled meanwhile is not taken for the watch
+        finally:
+            if self._opened is not None and self._opened is not self._given:
+                await self._opened.close()

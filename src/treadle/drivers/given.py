@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from treadle.drivers.settings import Options, options_from
+from treadle.drivers.settings import Options
+from treadle.drivers.typed import from_fields
 from treadle.errors import RunRefused
 
 
@@ -26,7 +27,7 @@ def options_of(given: Mapping[str, Any]) -> Options:
         profile = read_profile(given["profile"], known)
         given = {**(profile.options if profile else {}), **given}
     try:
-        return options_from(given)
+        return from_fields(given, Options)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$.")
         name = place.rstrip("`") or "options"

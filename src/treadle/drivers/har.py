@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Struct, field
 
+from treadle.drivers.typed import from_json
 from treadle.engine.effects import HttpFailed, HttpResponse
 from treadle.errors import RunRefused
 from treadle.sources.media import charset_of
@@ -145,7 +146,7 @@ def read_archive(path: Path) -> Log:
     """
     try:
         content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")  # "tools support and ignore a BOM"
-        return msgspec.json.decode(content, type=Archive, strict=False).log
+        return from_json(content, Archive, strict=False).log
     except OSError as error:
         raise RunRefused(f"--replay {path} cannot be read: {error.strerror}", hint="name a HAR file") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from treadle.drivers.journals.protocol import GIVEN
 from treadle.drivers.origins import Reference
 from treadle.drivers.proxies import shown
-from treadle.drivers.settings import Options, options_from
+from treadle.drivers.settings import Options
+from treadle.drivers.typed import from_fields
 from treadle.drivers.urls import shown_url
 from treadle.errors import RunRefused
 
@@ -69,7 +70,7 @@ def options_again(kept: Mapping[str, Any], given: Mapping[str, Any]) -> Options:
     Raises:
         RunRefused: what was not kept is not given again, or an option makes no sense.
     """
-    options = options_from({name: value for name, value in kept.items() if name != "credentials"})
+    options = from_fields({name: value for name, value in kept.items() if name != "credentials"}, Options)
     changed = dict(given)
     profile = changed.get("profile", options.profile)
     credentials = _given_again(kept.get("credentials", {}), changed.pop("credentials", None) or {})

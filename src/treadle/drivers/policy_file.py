@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from treadle.drivers.settings import Options, listed
+from treadle.drivers.typed import from_fields
 from treadle.errors import RunRefused
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def read_policy(path: str) -> PolicyFile:
     import tomllib  # noqa: PLC0415 - not without a policy
 
     try:
-        found = msgspec.convert(tomllib.loads(Path(path).read_text("utf-8")), PolicyFile)
+        found = from_fields(tomllib.loads(Path(path).read_text("utf-8")), PolicyFile)
         wrong = [name for name in LIMITS if not _sensible(name, getattr(found, name))]
         if wrong:
             raise ValueError(f"{wrong[0]} is {getattr(found, wrong[0])}, which is no limit")

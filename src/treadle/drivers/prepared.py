@@ -14,7 +14,8 @@ from treadle.drivers.kept import to_keep
 from treadle.drivers.origins import given_again, keeps_secret
 from treadle.drivers.outcome import choices
 from treadle.drivers.policy_file import tightened
-from treadle.drivers.settings import Options, options_from
+from treadle.drivers.settings import Options
+from treadle.drivers.typed import from_fields
 from treadle.engine.entry import entry_inputs
 from treadle.engine.file_inputs import with_files
 from treadle.engine.interpreter import NotPending, Run
@@ -104,7 +105,7 @@ def replayed(kept: Kept, prepared: Prepared) -> Run:
         RunRefused: the records do not fit the program, or the policy of this machine is against an option of it.
     """
     start = kept.start
-    limits = tightened(options_from(start.options))[0].limits()
+    limits = tightened(from_fields(start.options, Options))[0].limits()
     try:
         return Run(
             prepared.program, prepared.inputs, limits, kept.records,

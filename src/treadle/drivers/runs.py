@@ -137,20 +137,13 @@ def _said_of(entry: Entry) -> str:
     return f"cancelled{where} while nobody drove it{doubt}"
 
 
-async def old(journal: Journal, ended_before: float) -> list[Entry]:
-    """Give the runs that ended before that moment, and whose end leaves nothing to do."""
-    entries = await journal.entries()
-    return [e for e in entries if e.status in ENDED and e.ended is not None and e.ended < ended_before]
-
-
-async def forget(journal: Journal, ended_before: float) -> int:
-    """Delete the old runs; give how many."""
-    deleted = 0
-    for entry in await old(journal, ended_before):
-        with suppress(RunRefused):  # somebody has just deleted it, or looks at it again
-            await journal.delete(entry.run_id)
-            deleted += 1
-    return deleted
+async def forget(journal: Journal, ended_before: float) -> AsyncIterator[str]:
+    """Delete the runs that ended before that moment, and whose end leaves nothing to do; give the id of each that is."""
+    for entry in await journal.entries():
+        if entry.status in ENDED and entry.ended is not None and entry.ended < ended_before:
+            with suppress(RunRefused):  # somebody has just deleted it, or looks at it again
+                await journal.delete(entry.run_id)
+                yield entry.run_id
 
 
 async def following(journal: Journal, run_id: str, clock: Clock, *, follow: bool) -> AsyncIterator[Record]:

@@ -1,11 +1,9 @@
 """The options of a run: their names, their defaults, what makes no sense, and servers that cannot be."""
 
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
@@ -138,19 +136,6 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 _DEFAULTS = Options()
-
-
-_CONVERTING = threading.Lock()
-
-
-def options_from(values: Mapping[str, Any]) -> Options:
-    """Give options by their names, in one thread at a time: msgspec learns the type when it first meets it.
-
-    Raises:
-        msgspec.ValidationError: one has a value of a kind that it cannot have.
-    """
-    with _CONVERTING:
-        return msgspec.convert(dict(values), Options)
 
 
 def listed(given: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from treadle.diagnostics import printable
@@ -104,14 +104,15 @@ async def show_run(run: str, state: str | None, *, json: bool) -> int:
     if json:
         print_value(told)
         return 0
-    for line in _lines(told):
-        print(printable(at_this_place(line, state)))
+    for line in _lines(told, state):
+        print(printable(line))
     _print_records(kept.records)
     sys.stdout.flush()
     return 0
 
 
-def _lines(told: dict[str, Any]) -> Iterable[str]:
+def _lines(told: dict[str, Any], state: str | None) -> Iterable[str]:
+    go_on = at_this_place(f"to go on: treadle runs resume {told['runId']}", state)
     yield f"run {told['runId']}: {told['status']}"
     yield f"workflow {told['workflowId']}, started {told['startedAt']}"
     for name, value in told["inputs"].items():
@@ -126,9 +127,9 @@ def _lines(told: dict[str, Any]) -> Iterable[str]:
         request = doubt["request"] or {"method": "a request", "url": "of that step"}
         yield f"in doubt: step '{doubt['stepId']}', {request['method']} {request['url']}, since {doubt['since']}"
         way = "--in-doubt retry|skip=JSON|fail" if not doubt["rule"] else "(a rule of the document finds out)"
-        yield f"  to go on: treadle runs resume {told['runId']} {way}"
+        yield f"  {go_on} {way}"
     if told["status"] == "interrupted":
-        yield f"to go on: treadle runs resume {told['runId']}"
+        yield go_on
     if told["outputs"]:
         yield f"outputs: {json_line(told['outputs'])}"
     if told["error"]:
@@ -177,9 +178,8 @@ async def delete_runs(run: tuple[str, ...], keep: float | None, state: str | Non
             for entry in await _named(journal, run):
                 await journal.delete(entry.run_id)
                 deleted += 1
-            for entry in [] if keep is None else await runs.old(journal, time.time() - keep):
-                with suppress(RunRefused):  # somebody has just deleted it, or looks at it again
-                    await journal.delete(entry.run_id)
+            if keep is not None:
+                async for _ in runs.forget(journal, time.time() - keep):
                     deleted += 1
         except TreadleError:
             if deleted:

@@ -149,7 +149,8 @@ async def forget_old(journal: "Journal", keep: float) -> None:
     from treadle.drivers.runs import forget  # noqa: PLC0415 - few runs do
 
     try:
-        await forget(journal, time.time() - keep)
+        async for _ in forget(journal, time.time() - keep):
+            pass
     except JournalFailed as error:
         tell(write_problem, error.message, error.hint, sys.stderr)
 

@@ -10,13 +10,13 @@ from treadle.drivers.journals.protocol import (
     Kept,
     Place,
     Start,
-    decoded,
     driven_elsewhere,
     not_driven,
     place_after,
     taken_away,
     unknown_run,
 )
+from treadle.drivers.typed import from_json
 from treadle.engine.journal import Checkpoint, Record, RunEnded, read, write
 from treadle.errors import JournalFailed
 
@@ -93,7 +93,7 @@ class MemoryJournal:
     async def read(self, run_id: str) -> Kept:
         """Give a run."""
         run = self._known(run_id)
-        return Kept(decoded(run.start, Start), tuple(map(read, run.lines)))
+        return Kept(from_json(run.start, Start), tuple(map(read, run.lines)))
 
     def exported(self, run_id: str) -> str:
         """Give a run as a text that `imported` takes, here or elsewhere; the values of secret inputs are not in it."""
@@ -110,8 +110,8 @@ class MemoryJournal:
         first, _, rest = text.encode().partition(b"\n")
         lines = rest.splitlines()
         try:
-            head = decoded(first, _Head)
-            start = decoded(bytes(head.start), Start)
+            head = from_json(first, _Head)
+            start = from_json(bytes(head.start), Start)
             for line in lines:
                 read(line)
         except msgspec.MsgspecError as error:
@@ -127,10 +127,10 @@ class MemoryJournal:
     async def inputs(self, run_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Give the inputs that runs began with."""
         known = {run_id: self._runs[run_id] for run_id in run_ids if run_id in self._runs}
-        return {run_id: decoded(run.start, Start).inputs for run_id, run in known.items()}
+        return {run_id: from_json(run.start, Start).inputs for run_id, run in known.items()}
 
     def _entry(self, run: _Run) -> Entry:
-        start, place = decoded(run.start, Start), run.place
+        start, place = from_json(run.start, Start), run.place
         status = place.state(driven=run.driver is not None)
         ended = None if place.status is None else run.updated
         return Entry(

@@ -3,19 +3,15 @@
 `memory` and `sqlite` keep to it; one behaviour suite shows it of both.
 """
 
-import threading
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-import msgspec
 from msgspec import Struct
 
 from treadle.engine.journal import Delivered, Record, Resolved, RunEnded, StepBegan, StepEnded, Waiting, Withdrawn
 from treadle.engine.program import Program
 from treadle.errors import JournalFailed, RunRefused
 
-_T = TypeVar("_T")
-_DECODING = threading.Lock()
 GIVEN = "given"
 """Where a secret input came from when nobody but the caller can give it again."""
 
@@ -151,15 +147,6 @@ class Journal(Protocol):
 
     async def close(self) -> None:
         """Write what is left and close; runs that are still driven here become interrupted."""
-
-
-def decoded(content: bytes, kind: type[_T]) -> _T:
-    """Decode what a journal holds, in one thread at a time.
-
-    msgspec learns a type when it first meets it; where two threads have it do so at once, it reads what is not there yet.
-    """
-    with _DECODING:
-        return msgspec.json.decode(content, type=kind)
 
 
 def place_after(before: Place, records: Sequence[Record]) -> Place:

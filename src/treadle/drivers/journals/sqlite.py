@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from treadle.drivers.journals.protocol import Entry, Kept, Place, Start, decoded, must_flush, place_after, taken_away
+from treadle.drivers.journals.protocol import Entry, Kept, Place, Start, must_flush, place_after, taken_away
 from treadle.drivers.journals.store import Begun, Store, Turn
+from treadle.drivers.typed import from_json
 from treadle.engine.journal import Checkpoint, Record, read, write
 from treadle.engine.program import Program
 from treadle.errors import JournalFailed, RunRefused
@@ -197,7 +198,7 @@ class SqliteJournal:
         return found
 
     def _opened(self, run_id: str, start: bytes) -> _Inputs:
-        return decoded(self._store.sealer.open(run_id, start), _Inputs)
+        return from_json(self._store.sealer.open(run_id, start), _Inputs)
 
     def _claimed(self, run_id: str) -> tuple[Kept, Place]:
         self._store.claim(run_id)
@@ -216,7 +217,7 @@ class SqliteJournal:
             if row.digest not in self._known:
                 if len(self._known) >= _MOST_PROGRAMS:
                     self._known.clear()
-                self._known[row.digest] = decoded(sealer.open(row.digest, row.program), Program)
+                self._known[row.digest] = from_json(sealer.open(row.digest, row.program), Program)
             rest = self._opened(run_id, row.start)
             lines = [line for turn in row.turns for line in sealer.open(run_id, turn).split(b"\n")]
             records = tuple(map(read, lines))

@@ -104,7 +104,6 @@ class Store:
         # Whatever names it is known by, the key and the owners stand beside the file itself; and it stays where it is when
         # the working directory changes.
         self._file = Path(os.path.realpath(path))
-        self._named = path if path.absolute() == self._file else self._file
         self._owners = self._file.with_name(f"{self._file.name}.owners")
         self._owner: Owner | None = None
         self._numbers: dict[str, int] = {}
@@ -127,7 +126,8 @@ class Store:
     def _sealer(self) -> Sealer:
         """Give the sealer of this file, with the key that it was made with and no other."""
         proof = self._connection.execute("SELECT sealed FROM proof").fetchone()
-        sealer = Sealer(self._named, key_of(self._file, self._named, new=proof is None))
+        named = self.path if self.path.absolute() == self._file else self._file
+        sealer = Sealer(named, key_of(self._file, named, new=proof is None))
         if proof is None:
             with self._transaction():
                 if self._connection.execute("SELECT 1 FROM proof").fetchone() is None:
@@ -202,9 +202,9 @@ class Store:
         if version != self._version:
             self._version = version
             self._unsure = set(self._numbers)
-        if not self._unsure:
-            return frozenset()
         numbers = {turn.run_id: self._numbers[turn.run_id] for turn in turns if turn.run_id in self._unsure}
+        if not numbers:
+            return frozenset()
         ours = "SELECT number FROM runs WHERE number IN (SELECT value FROM json_each(?)) AND owner = ?"
         wanted = msgspec.json.encode(list(numbers.values())).decode()
         driven = {number for (number,) in self._connection.execute(ours, (wanted, self._own().name))}

@@ -30,7 +30,6 @@ class Verdict:
         self._wishes = wishes
         self.run_id: str | None = None
         self._unread = False
-        self._given_up = False
 
     @property
     def target(self) -> Target:
@@ -61,8 +60,7 @@ class Verdict:
             case "unwritten":
                 return self._lost(phase)
             case _:
-                self._given_up = phase.status == "cancelled" and self._wishes.durable
-                return await self._was_interrupted()
+                return await self._was_interrupted(phase)
 
     async def _is_anothers(self) -> bool:
         """Say whether the fire of the run that was found is of another time than the request, by the server's clock."""
@@ -167,15 +165,16 @@ class Verdict:
             return f"the answer to the request was lost, and several runs may have come of it: {', '.join(found)}"
         return "the request to run may have taken effect, for its answer was lost, but no new manual run was found"
 
-    async def _was_interrupted(self) -> Ended:
+    async def _was_interrupted(self, phase: Phase) -> Ended:
         if self._progress.asked:
             message = "it was stopped while the request to run was under way, which may have taken effect"
             return self.ended("interrupted", self._signal_code, message=message, hint=self._how_to_look)
+        kept = phase.status != "cancelled"
         if self.target.fire is None and self.target.run is None:
-            return self.interrupted()
+            return self.interrupted(kept=kept)
         goes_on = await self._aborted() if self._wishes.abort_on_interrupt else "it goes on there"
-        how = "its run was cancelled by `treadle runs cancel`" if self._given_up else "interrupted"
-        return self.interrupted(f"{how}; {goes_on}")
+        how = "interrupted" if kept or not self._wishes.durable else "its run was cancelled by `treadle runs cancel`"
+        return self.interrupted(f"{how}; {goes_on}", kept=kept)
 
     async def _aborted(self) -> str:
         """Abort what is ours and say so; a run that is not ours is left alone."""
@@ -188,10 +187,10 @@ class Verdict:
         phase = await self._work.read("abort-scenario", self.target.inputs, timeout=_ASIDE, after_stop=True)
         return "it was told to abort" if phase.succeeded else f"it could not be aborted: {phase.problem.message}"
 
-    def interrupted(self, message: str = "interrupted before it was triggered") -> Ended:
-        """It was stopped, and by default nothing came of it."""
-        kept = self.run_id is not None and not self._given_up
-        hint = f"to go on with this very run: treadle runs resume {self.run_id}" if kept else None
+    def interrupted(self, message: str = "interrupted before it was triggered", *, kept: bool = True) -> Ended:
+        """It was stopped, and by default nothing came of it; a run that is `kept` can be gone on with."""
+        can_go_on = kept and self.run_id is not None
+        hint = f"to go on with this very run: treadle runs resume {self.run_id}" if can_go_on else None
         return self.ended("interrupted", self._signal_code, message=message, hint=hint, resume=self._resume)
 
     def ended(self, status: str, code: int, **more: Any) -> Ended:
